@@ -1,0 +1,1 @@
+"""The front doors and the composition root. See README.md."""

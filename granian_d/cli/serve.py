@@ -1,0 +1,142 @@
+"""`granian-d`: the front door of the daemon, where the apartments are put together.
+
+The process that runs this becomes the master. It reads no option itself: the planner, another
+process, turns the command line into a plan.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+from setproctitle import setproctitle
+
+import granian_d
+from granian_d.errors import ConfigError, DaemonError
+from granian_d.observe.log import STDERR, Log, LogFile, stderr_is_journal
+from granian_d.observe.scoreboard import Scoreboard
+from granian_d.plan import LogPlan
+from granian_d.supervisor import loop
+from granian_d.supervisor.os_calls import Launch
+from granian_d.systemd.activation import take_sockets
+from granian_d.systemd.notify import Notifier
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from granian_d.control.channel import Post
+    from granian_d.plan import DaemonPlan
+
+STDOUT: Final = 1
+
+# Before a plan says otherwise.
+FIRST_LOG: Final = LogPlan(enabled=True, level="info", format="auto", file="")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the daemon; the exit status."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    pid = os.getpid()
+    try:
+        inherited = take_sockets(os.environ, pid)
+    except DaemonError as error:
+        sys.stderr.write(f"granian-d: {error}\n")
+        return error.exit_code
+    runtime = Runtime(arguments, tuple(socket.name for socket in inherited))
+    notifier = Notifier(os.environ, pid)
+    return loop.run(Launch(runtime, inherited, notifier, runtime.scoreboard))
+
+
+def planner_command(fd: int, inherited: Sequence[str], arguments: Sequence[str]) -> list[str]:
+    """The command line of the planner.
+
+    Args:
+        fd: descriptor it answers on.
+        inherited: names of the sockets that the service manager passed.
+        arguments: those of `granian-d`.
+    """
+    names = json.dumps(list(inherited))
+    # -P: the current directory is the application's; its modules must not stand for the planner's.
+    # Only where granian-d itself was imported from there is there no other way.
+    root = os.path.dirname(os.path.dirname(os.path.abspath(granian_d.__file__)))
+    flags = [] if root == os.getcwd() else ["-P"]
+    planner = [*flags, "-m", "granian_d.cli.planner", str(fd), names, "--", *arguments]
+    return [sys.executable, *planner]
+
+
+class Runtime:
+    """What the master borrows: see supervisor.os_calls.Runtime."""
+
+    def __init__(self, arguments: Sequence[str], inherited: Sequence[str]) -> None:
+        self._arguments = arguments
+        self._inherited = inherited
+        self._journal = stderr_is_journal(os.environ)
+        self._files: dict[str, LogFile] = {"": LogFile("", STDERR)}
+        self._stdout = LogFile("", STDOUT)
+        self.log = Log(FIRST_LOG, self._files[""], journal=self._journal)
+        self.scoreboard = Scoreboard()
+
+    def planner_command(self, fd: int) -> Sequence[str]:
+        """The command line of the planner that answers on `fd`."""
+        return planner_command(fd, self._inherited, self._arguments)
+
+    def set_title(self, text: str) -> None:
+        """Name this process."""
+        setproctitle(text)
+
+    def open_logs(self, plan: DaemonPlan) -> None:
+        """Open the plan's log files.
+
+        Raises:
+            ConfigError: one of them cannot be opened.
+        """
+        for path in (plan.log.file, plan.access_log.file):
+            if path not in self._files:
+                try:
+                    self._files[path] = LogFile(path, -1)
+                except OSError as error:
+                    raise ConfigError(f"log file {path}: {error.strerror}") from error
+
+    def adopt_logs(self, plan: DaemonPlan) -> None:
+        """Write the master's own records as this plan says; close the files of other plans."""
+        self.log = Log(plan.log, self._files[plan.log.file], journal=self._journal)
+        for path in set(self._files) - {"", plan.log.file, plan.access_log.file}:
+            self._files.pop(path).close()
+
+    def reopen_logs(self) -> dict[str, int]:
+        """Open the log files anew; their descriptors by path, for the workers."""
+        fds = {}
+        for path, file in self._files.items():
+            if path:
+                try:
+                    file.reopen()
+                except OSError as error:
+                    self.log.event("reopen_failed", path=path, reason=error.strerror)
+                    continue
+                fds[path] = file.fd
+        return fds
+
+    def warm(self, plan: DaemonPlan) -> None:
+        """Import what all workers share, then freeze the heap.
+
+        Modules only: no loop and no thread may exist before a fork.
+        """
+        import_module("granian_d.worker.main").prepare(plan.worker)
+        import_module("granian_d.worker.memory").share()
+
+    def serve(self, plan: DaemonPlan, post: Post) -> int:
+        """Be a worker."""
+        worker = import_module("granian_d.worker.main")
+        who = {"worker": post.slot, "generation": post.generation}
+        setproctitle(
+            f"granian-d: worker {post.slot} [{plan.master.process_name}] gen {post.generation}"
+        )
+        log = Log(plan.log, self._files[plan.log.file], journal=self._journal, who=who)
+        access = plan.access_log.file
+        access_file = self._files[access] if access else self._stdout
+        desk = worker.Desk(self.scoreboard.row(post.row), log, access_file)
+        code: int = worker.run(plan, post, desk)
+        return code

@@ -1,0 +1,1 @@
+"""Wires between our own processes. See README.md."""

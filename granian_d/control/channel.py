@@ -1,0 +1,128 @@
+"""The wire between the master and one worker: typed messages over a socket pair.
+
+SOCK_SEQPACKET keeps message boundaries and tells of the other end's death by an empty message.
+Every message is a NamedTuple and travels as one JSON object; descriptors ride along (SCM_RIGHTS).
+Neither end ever waits: the master must not hang on a worker that does not read.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Ready(NamedTuple):
+    """Worker: the application runs and accept is armed."""
+
+
+class Failed(NamedTuple):
+    """Worker: it cannot start; it exits after this message."""
+
+    reason: str
+    exit_code: int
+
+
+class Drain(NamedTuple):
+    """Master: accept no more, finish what is under way, exit. May come twice; the last counts."""
+
+    budget_s: float  # from now to the end of the last connection
+    idle_s: float | None  # how long an idle connection may wait for a request; None: as always
+
+
+class Reopen(NamedTuple):
+    """Master: the log files have been opened anew; one descriptor rides along for each path."""
+
+    paths: tuple[str, ...]
+
+
+Message = Ready | Failed | Drain | Reopen
+KINDS: Final[dict[str, Any]] = {kind.__name__: kind for kind in (Ready, Failed, Drain, Reopen)}
+
+# A reason may hold a traceback; a datagram must fit the socket's buffer (212992 bytes by default).
+MESSAGE_BYTES: Final = 65536
+MESSAGE_FDS: Final = 4
+
+
+class Gone(Exception):
+    """The process at the other end has closed it, most likely by dying."""
+
+
+class Channel:
+    """One end of the wire."""
+
+    __slots__ = ("_socket",)
+
+    def __init__(self, end: socket.socket) -> None:
+        end.setblocking(False)
+        self._socket = end
+
+    @classmethod
+    def pair(cls) -> tuple[Channel, Channel]:
+        """Two connected ends."""
+        one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        return cls(one), cls(other)
+
+    def fileno(self) -> int:
+        """The descriptor, for a selector."""
+        return self._socket.fileno()
+
+    def send(self, message: Message, fds: Sequence[int] = ()) -> bool:
+        """Send one message. False when the other end is gone or does not read its messages."""
+        fields: dict[str, Any] = message._asdict()
+        data = json.dumps({"kind": type(message).__name__, **fields}).encode()
+        try:
+            socket.send_fds(self._socket, [data], list(fds))
+        except OSError:
+            return False
+        return True
+
+    def receive(self) -> tuple[Message, list[int]] | None:
+        """The next message and its descriptors, None when there is none at the moment.
+
+        Raises:
+            Gone: the other end is closed and everything it sent has been read.
+        """
+        try:
+            data, fds, _, _ = socket.recv_fds(self._socket, MESSAGE_BYTES, MESSAGE_FDS)
+        except BlockingIOError:
+            return None
+        except ConnectionResetError as error:
+            raise Gone from error
+        if not data:
+            raise Gone
+        record = json.loads(data)
+        kind = KINDS[record.pop("kind")]
+        if kind is Reopen:
+            record["paths"] = tuple(record["paths"])
+        message: Message = kind(**record)
+        return message, fds
+
+    def close(self) -> None:
+        """Close this end."""
+        self._socket.close()
+
+
+class Post(NamedTuple):
+    """What the master hands to a new worker, besides the plan.
+
+    Attributes:
+        worker: its number, unique for the life of the master.
+        slot: its place among its generation, from 1.
+        generation: which generation it belongs to.
+        row: its row of the scoreboard.
+        master_pid: whose child it is.
+        channel: its end of the wire to the master.
+        listeners: the sockets to accept from, listening and non-blocking.
+    """
+
+    worker: int
+    slot: int
+    generation: int
+    row: int
+    master_pid: int
+    channel: Channel
+    listeners: tuple[socket.socket, ...]

@@ -1,0 +1,1 @@
+"""Records of what happens: events, access lines, the scoreboard. See README.md."""

@@ -1,0 +1,83 @@
+"""Every event the daemon reports, as a table: name -> (level, sentence).
+
+The sentence is formatted with the event's fields (str.format). A reader greps for sentences, a
+machine reads the name and the fields of the JSON format; both are a public face.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+
+class Level(NamedTuple):
+    """A severity: its name, its rank (higher is worse) and its syslog priority (RFC 5424 6.2.1)."""
+
+    name: str
+    rank: int
+    priority: int
+
+
+LEVELS: Final = {
+    level.name: level
+    for level in (
+        Level("debug", 10, 7),
+        Level("info", 20, 6),
+        Level("warning", 30, 4),
+        Level("error", 40, 3),
+        Level("critical", 50, 2),
+    )
+}
+
+EVENTS: Final[dict[str, tuple[str, str]]] = {
+    # the master
+    "starting": ("info", "Starting granian-d {version} (main PID: {pid})"),
+    "listening": ("info", "Listening at: {address}"),
+    "ready": ("info", "Ready: generation {generation} serves with {workers} worker(s)"),
+    "config_failed": ("error", "{reason}"),
+    "config_warning": ("warning", "{reason}"),
+    "boot_failed": ("critical", "Could not start: {reason}"),
+    "signal": ("info", "Got SIG{signal}: {meaning}"),
+    "stopping": ("info", "Shutting down granian-d: draining {workers} worker(s)"),
+    "quitting": ("warning", "Shutting down granian-d at once"),
+    "stopped": ("info", "Granian-d shutdown completed"),
+    "stop_overdue": ("error", "Leaving {workers} worker(s) behind: they outlived SIGKILL"),
+    "reopened": ("info", "Log files reopened"),
+    "reopen_failed": (
+        "error",
+        "Log file {path} cannot be opened again: {reason}; the old one stays",
+    ),
+    "notify_failed": ("warning", "Cannot notify the service manager: {reason}"),
+    "scaled": ("info", "Number of workers is now {workers}"),
+    # reload
+    "reload_began": ("info", "Reloading: reading the configuration again"),
+    "reload_rolling": ("info", "Reloading: starting generation {generation}"),
+    "reload_done": ("info", "Reloaded: generation {generation} serves with {workers} worker(s)"),
+    "reload_failed": ("error", "Reload failed, generation {generation} serves on: {reason}"),
+    "restart_needed": ("warning", "Changed, but read at start only: {options} (restart to apply)"),
+    # workers
+    "worker_spawned": ("info", "Spawning worker-{worker} with PID: {pid}"),
+    "worker_ready": ("info", "Started worker-{worker} (generation {generation})"),
+    "worker_failed": ("error", "Worker-{worker} could not start: {reason}"),
+    "worker_draining": ("info", "Stopping worker-{worker} (generation {generation})"),
+    "worker_stopped": ("info", "Stopped worker-{worker} (generation {generation})"),
+    "worker_died": ("error", "Unexpected exit from worker-{worker} (PID {pid}): {how}"),
+    "worker_backoff": ("warning", "Worker-{worker} keeps dying: next try in {delay_s:.1f} s"),
+    "worker_stalled": (
+        "error",
+        "Worker-{worker} (PID {pid}) made no progress for {stall_s:.1f} s: dumping its stacks",
+    ),
+    "worker_overdue": ("warning", "Killing worker-{worker} (PID {pid}): {reason}"),
+    # inside a worker
+    "lifespan_unsupported": (
+        "info",
+        "ASGI Lifespan errored, continuing without Lifespan support ({reason})",
+    ),
+    "lifespan_shutdown_failed": ("error", "ASGI lifespan shutdown failed: {reason}"),
+    "interface_note": ("warning", "{reason}"),
+    "application_crashed": ("error", "Application callable raised an exception\n{traceback}"),
+    "response_invalid": ("error", "Application gave an invalid response: {reason}"),
+    "request_refused": ("debug", "Refused a request from {client}: {status} {reason} ({section})"),
+    "drain_cut": ("warning", "Drain budget spent: cut {connections} connection(s) of {requests}"),
+    "accept_failed": ("error", "Cannot accept connections: {reason}; trying again"),
+    "loop_error": ("error", "{reason}"),
+}

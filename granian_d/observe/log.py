@@ -1,0 +1,149 @@
+"""The daemon's own log: one event, one record, one write.
+
+Three formats of one record: text for people (a terminal, a file), text behind a `<N>` priority
+for the journal (sd-daemon(3)), JSON for machines. Written with one write(2), so that lines of
+several processes do not mix; application loggers are the application's business and not touched.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from granian_d.observe.events import EVENTS, LEVELS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from granian_d.observe.events import Level
+    from granian_d.plan import LogPlan
+
+STDERR: Final = 2
+
+
+class LogFile:
+    """Where records go: a descriptor, and the path to open again when it was rotated away."""
+
+    __slots__ = ("fd", "path")
+
+    def __init__(self, path: str, fallback_fd: int) -> None:
+        self.path = path
+        self.fd = fallback_fd
+        if path:
+            self.reopen()
+
+    def reopen(self) -> None:
+        """Open the path anew (log rotation). Keeps the old file if that fails.
+
+        Raises:
+            OSError: the path cannot be opened.
+        """
+        if not self.path:
+            return
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        fresh = os.open(self.path, flags, 0o640)
+        self.adopt(fresh)
+
+    def adopt(self, fd: int) -> None:
+        """Write to `fd` from now on; the number the file is known by stays the same."""
+        if self.fd > STDERR:
+            os.dup2(fd, self.fd, inheritable=False)
+            os.close(fd)
+        else:
+            self.fd = fd
+
+    def close(self) -> None:
+        """Let go of the file; standard streams stay open."""
+        if self.fd > STDERR:
+            os.close(self.fd)
+
+    def write(self, line: bytes) -> None:
+        """Write one line. A full disk or a closed pipe must not stop the service."""
+        try:
+            os.write(self.fd, line)
+        except OSError as error:
+            _report_lost_line(self.fd, error)
+
+
+def _report_lost_line(fd: int, error: OSError) -> None:
+    """Say it where it may still be heard; if standard error is the lost one, nobody is there."""
+    if fd != STDERR:
+        try:
+            os.write(STDERR, f"granian-d: a log line was lost: {error}\n".encode())
+        except OSError:
+            return
+
+
+def stderr_is_journal(environ: Mapping[str, str]) -> bool:
+    """True when standard error goes to the journal (JOURNAL_STREAM, systemd.exec(5))."""
+    device, _, inode = environ.get("JOURNAL_STREAM", "").partition(":")
+    try:
+        status = os.fstat(STDERR)
+        return (status.st_dev, status.st_ino) == (int(device), int(inode))
+    except (OSError, ValueError):
+        return False
+
+
+class Log:
+    """Writes events of `observe.events`.
+
+    Args:
+        plan: level, format and file.
+        journal: standard error goes to the journal.
+        who: fields that every record of this process carries (worker, generation).
+    """
+
+    __slots__ = ("_format", "_rank", "_who", "file")
+
+    def __init__(
+        self, plan: LogPlan, file: LogFile, *, journal: bool, who: Mapping[str, Any] | None = None
+    ) -> None:
+        self.file = file
+        self._rank = LEVELS[plan.level].rank if plan.enabled else sys.maxsize
+        self._format = _format_of(plan, journal=journal)
+        self._who = dict(who or {})
+
+    def event(self, name: str, /, **fields: Any) -> None:
+        """Write the event `name` of `observe.events.EVENTS`, if its level is wanted."""
+        level_name, sentence = EVENTS[name]
+        level = LEVELS[level_name]
+        if level.rank < self._rank:
+            return
+        text = sentence.format(**fields)
+        record = self._format(name, level, text, {**self._who, **fields})
+        self.file.write(record.encode("utf-8", "backslashreplace"))
+
+
+def _format_of(
+    plan: LogPlan, *, journal: bool
+) -> Callable[[str, Level, str, Mapping[str, Any]], str]:
+    if plan.format == "json":
+        return _json_line
+    if plan.format == "auto" and journal and not plan.file:
+        return _journal_lines
+    return _text_line
+
+
+def _text_line(_name: str, level: Level, text: str, _fields: Mapping[str, Any]) -> str:
+    stamp = time.strftime("%Y-%m-%d %H:%M:%S %z")
+    return f"{stamp} [{level.name.upper()}] {text}\n"
+
+
+def _journal_lines(_name: str, level: Level, text: str, _fields: Mapping[str, Any]) -> str:
+    """Each line of a record needs a prefix of its own, or it is stored with the default level."""
+    return "".join(f"<{level.priority}>{line}\n" for line in text.splitlines() or [""])
+
+
+def _json_line(name: str, level: Level, text: str, fields: Mapping[str, Any]) -> str:
+    record = {
+        "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "level": level.name,
+        "event": name,
+        "pid": os.getpid(),
+        "message": text,
+        **fields,
+    }
+    return json.dumps(record, default=str) + "\n"

@@ -1,0 +1,73 @@
+"""Shared memory in which every worker counts, so that the master can read without asking.
+
+One anonymous mapping, made by the master before the first fork: `ROWS` rows of `WORDS` unsigned
+64-bit words. A row belongs to one worker process at a time; only that worker writes it, aligned
+words at a time, so no lock is needed. A row that its worker has left is folded into the totals
+and given out again. Pages that no worker uses are never touched, so they cost nothing.
+"""
+
+from __future__ import annotations
+
+import mmap
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+COLUMNS: Final = (
+    "beat_ns",  # CLOCK_MONOTONIC of the loop's last heartbeat; 0: none yet
+    "connections",  # open now
+    "accepted",  # connections taken, ever
+    "active",  # exchanges begun and not finished
+    "requests",  # exchanges finished, ever
+    "crashed",  # exchanges in which the application failed
+    "refused",  # requests that the engine answered itself
+    "sent_bytes",  # of response bodies
+)
+GAUGES: Final = frozenset({"beat_ns", "connections", "active"})  # mean nothing once a worker left
+BEAT_NS, CONNECTIONS, ACCEPTED, ACTIVE, REQUESTS, CRASHED, REFUSED, SENT_BYTES = range(len(COLUMNS))
+
+WORDS: Final = 16  # 128 bytes: two cache lines, so that neighbours do not share one
+ROWS: Final = 2048  # 512 workers, as many of the next generation, as many still draining, and room
+
+Row = memoryview  # of WORDS unsigned 64-bit words
+
+
+class Scoreboard:
+    """The mapping, and which rows are taken (that part is the master's own)."""
+
+    __slots__ = ("_free", "_left", "_words")
+
+    def __init__(self) -> None:
+        memory = mmap.mmap(-1, ROWS * WORDS * 8)
+        self._words = memoryview(memory).cast("Q")
+        self._free = list(range(ROWS - 1, -1, -1))
+        self._left = [0] * len(COLUMNS)
+
+    def take(self) -> int:
+        """The index of a clean row for a new worker."""
+        index = self._free.pop()
+        row = self.row(index)
+        for word in range(WORDS):
+            row[word] = 0
+        return index
+
+    def release(self, index: int) -> None:
+        """The worker of that row has gone: keep what it counted."""
+        row = self.row(index)
+        for word, name in enumerate(COLUMNS):
+            if name not in GAUGES:
+                self._left[word] += row[word]
+        self._free.append(index)
+
+    def row(self, index: int) -> Row:
+        """The words of one row, writable."""
+        return self._words[index * WORDS : (index + 1) * WORDS]
+
+    def beat_s(self, index: int) -> float:
+        """Last heartbeat of a row's worker, on the scale of time.monotonic(); 0.0 if none."""
+        return float(self._words[index * WORDS + BEAT_NS]) / 1e9
+
+    def total(self, column: int, taken: Iterable[int]) -> int:
+        """Sum of a column over the rows `taken` and over all workers that have left."""
+        return self._left[column] + sum(self._words[index * WORDS + column] for index in taken)

@@ -1,0 +1,131 @@
+"""The Plan: frozen facts, made by the planner from the Settings, obeyed by every process.
+
+Rules of this file: the standard library only, no I/O, no defaults (the Settings model owns all
+defaults), nothing that still needs parsing. Units end a name: `_s` seconds, `_bytes` bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+InterfaceName = Literal["asgi", "asginl", "wsgi", "rsgi"]
+LoopName = Literal["auto", "asyncio", "uvloop"]
+ListenerKind = Literal["tcp", "unix", "fd", "systemd"]
+LogFormat = Literal["auto", "text", "json"]
+LogLevel = Literal["critical", "error", "warning", "info", "debug"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListenerPlan:
+    """One socket to listen on.
+
+    `key` names it across reloads: a listener whose key stays is kept open, whatever else changed.
+    A host name was resolved by the planner, into one ListenerPlan per address.
+    """
+
+    key: str  # "tcp:127.0.0.1:8000", "tcp:[::1]:8000", "unix:/run/app.sock", "fd:3", "systemd:http"
+    kind: ListenerKind
+    host: str  # an IP literal; "" unless kind is "tcp"
+    port: int  # 0: any free port
+    path: str  # "" unless kind is "unix"; "@name" is an abstract address
+    fd: int  # -1 unless kind is "fd"
+    name: str  # FileDescriptorName= of a systemd socket ("" takes every inherited one)
+    mode: int | None  # of a unix socket's inode
+    uid: int | None
+    gid: int | None
+    backlog: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one peer may cost. Zero switches a limit off where a limit may be switched off."""
+
+    head_bytes: int  # request line and header section together
+    head_fields: int
+    body_bytes: int  # 0: unlimited
+    head_timeout_s: float  # from the first byte of a head to its end; also for the first byte
+    idle_timeout_s: float  # between two requests of one connection
+    body_timeout_s: float  # without progress of a request body; 0: unlimited
+    write_timeout_s: float  # without progress of a response the peer does not read; 0: unlimited
+    keep_alive: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Whom a worker becomes before it touches the application. None: stays what it is."""
+
+    uid: int | None
+    gid: int | None
+    groups: tuple[int, ...]
+    user: str  # for the environment (USER, LOGNAME); "" when unknown
+    home: str
+    umask: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerPlan:
+    """One worker: the application and how it is run."""
+
+    target: str  # "package.module:attribute"; a file path before the colon is allowed
+    interface: InterfaceName
+    factory: bool
+    working_dir: str  # "" leaves sys.path and the current directory alone
+    loop: LoopName
+    url_path_prefix: str
+    blocking_threads: int
+    blocking_threads_idle_timeout_s: float
+    backpressure: int  # connections held at once
+    limits: Limits
+    identity: Identity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolPlan:
+    """How many workers, and what the master grants them."""
+
+    workers: int
+    surge: int  # processes beyond `workers` while one generation replaces another
+    startup_timeout_s: float  # fork to READY
+    drain_timeout_s: float  # drain order to the worker's end
+    stall_timeout_s: float  # without a heartbeat; 0: never judged
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogPlan:
+    """Where the daemon's own records go."""
+
+    enabled: bool
+    level: LogLevel
+    format: LogFormat  # "auto": prefixes in the journal, text elsewhere
+    file: str  # "" is standard error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessLogPlan:
+    """One line a request, off by default."""
+
+    enabled: bool
+    fmt: str  # %-format over the atoms listed in granian_d/observe/access_log.py
+    file: str  # "" is standard output
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MasterPlan:
+    """What only a restart changes: it is read once, by the first plan."""
+
+    process_name: str  # the name in brackets of the process titles
+    pid_file: str  # "" writes none
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaemonPlan:
+    """All of it."""
+
+    version: str  # of the granian-d that made it; another one's is refused
+    master: MasterPlan
+    listeners: tuple[ListenerPlan, ...]
+    pool: PoolPlan
+    worker: WorkerPlan
+    log: LogPlan
+    access_log: AccessLogPlan

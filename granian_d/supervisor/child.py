@@ -1,0 +1,139 @@
+"""Making children: fork a worker, start the planner. What a child must not inherit ends here."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import sys
+import traceback
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from granian_d.supervisor.vocabulary import SIGNALS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container, Sequence
+
+    from granian_d.control.channel import Channel
+
+# The answer is read when the planner has ended, so all of it must fit into the pipe.
+ANSWER_BYTES: Final = 1 << 20
+
+
+class Child(NamedTuple):
+    """A worker process as the loop sees it."""
+
+    pid: int
+    pidfd: int
+    channel: Channel
+    row: int
+    slot: int
+    generation: int
+
+
+class PlannerProcess:
+    """One run of the planner: what it writes on `fd` is its answer."""
+
+    __slots__ = ("answer", "fd", "pid", "pidfd")
+
+    def __init__(self, pid: int, fd: int) -> None:
+        self.pid = pid
+        self.pidfd = os.pidfd_open(pid)
+        self.fd = fd
+        self.answer = bytearray()
+
+    def read(self) -> None:
+        """Take what it has written."""
+        try:
+            while part := os.read(self.fd, ANSWER_BYTES):
+                self.answer += part
+        except BlockingIOError:
+            return
+
+    def close(self) -> None:
+        """Let go of the descriptors."""
+        os.close(self.fd)
+        os.close(self.pidfd)
+
+
+def fork(run: Callable[[], int]) -> tuple[int, int]:
+    """Fork a child that runs `run` and exits with what it returns.
+
+    Signals are held back across the fork, so that none reaches the child while it still has the
+    master's handlers.
+
+    Returns:
+        (pid, pidfd) of the child, to the parent.
+    """
+    wanted = signal.valid_signals()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, wanted)
+    try:
+        pid = os.fork()
+        if pid == 0:
+            _live(run, before)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return pid, os.pidfd_open(pid)
+
+
+def _live(run: Callable[[], int], mask: set[int]) -> None:
+    """The child's whole life. Never returns into the master's code."""
+    code = 70
+    try:
+        signal.set_wakeup_fd(-1)
+        for name in SIGNALS:
+            # Not SIG_IGN, which would pass on to programs that the application starts.
+            signal.signal(getattr(signal, f"SIG{name}"), _ignore)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        code = run()
+    except SystemExit as stop:
+        code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    except BaseException:  # noqa: BLE001 - the border of the process: nothing is above it
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _ignore(_number: int, _frame: object) -> None:
+    """The master coordinates; what the terminal sends to the whole group is meant for it."""
+
+
+def start_planner(command: Callable[[int], Sequence[str]]) -> PlannerProcess:
+    """Start the planner as a new program: it judges with the code that is on disk now.
+
+    Args:
+        command: gives the command line, knowing the descriptor to answer on.
+    """
+    reading, writing = os.pipe()
+    fcntl.fcntl(reading, fcntl.F_SETPIPE_SZ, ANSWER_BYTES)
+    os.set_blocking(reading, False)
+    os.set_inheritable(writing, True)
+    argv = command(writing)
+    default = [signal.SIGPIPE, signal.SIGXFSZ]  # CPython ignores them; a program expects not
+    try:
+        pid = os.posix_spawn(argv[0], list(argv), os.environ, setsigdef=default, setsigmask=[])
+    except OSError:
+        os.close(reading)
+        raise
+    finally:
+        os.close(writing)
+    return PlannerProcess(pid, reading)
+
+
+def reap(pid: int) -> str:
+    """Collect an exited child and say how it ended: "exit status 3", "SIGKILL"."""
+    _, status = os.waitpid(pid, 0)
+    code = os.waitstatus_to_exitcode(status)
+    return f"exit status {code}" if code >= 0 else signal.Signals(-code).name
+
+
+def reap_strangers(ours: Container[int]) -> None:
+    """Collect exited children that are not ours: as PID 1 we inherit other people's."""
+    flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
+    try:
+        while (exited := os.waitid(os.P_ALL, 0, flags)) is not None and exited.si_pid not in ours:
+            os.waitpid(exited.si_pid, 0)
+    except ChildProcessError:
+        return  # no children at all

@@ -1,0 +1,228 @@
+"""The listening sockets: opened before any worker, owned by the master, never closed while wanted.
+
+A socket is known by its plan's key. What stays from one plan to the next stays open, so no
+connection in its queue is lost; what a failed reload opened is closed again.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import struct
+from typing import TYPE_CHECKING
+
+from granian_d.errors import ListenError
+from granian_d.systemd.activation import InheritedSocket, check_listening
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from granian_d.plan import ListenerPlan
+
+
+class Listeners:
+    """The open ones, by key.
+
+    Args:
+        inherited: the sockets that the service manager passed.
+    """
+
+    __slots__ = ("_held", "_inherited", "_inodes")
+
+    def __init__(self, inherited: Sequence[InheritedSocket]) -> None:
+        self._inherited = tuple(inherited)
+        self._held: dict[str, tuple[socket.socket, ...]] = {}
+        self._inodes: dict[str, tuple[int, int]] = {}  # of the unix sockets we made, by path
+
+    def open(self, plans: Iterable[ListenerPlan]) -> tuple[str, ...]:
+        """Open what is not open yet; all of it or nothing.
+
+        Returns:
+            The keys that were opened.
+
+        Raises:
+            ListenError: one of them cannot be had. The others of this call are closed again.
+        """
+        opened: list[str] = []
+        try:
+            for plan in plans:
+                if plan.key in self._held:
+                    self._adjust(plan)
+                else:
+                    self._held[plan.key] = self._open_one(plan)
+                    opened.append(plan.key)
+        except ListenError:
+            self.retain(set(self._held) - set(opened))
+            raise
+        return tuple(opened)
+
+    def retain(self, keys: Iterable[str]) -> None:
+        """Close all but these; unlink the unix sockets among them that are ours."""
+        wanted = set(keys)
+        for key in [key for key in self._held if key not in wanted]:
+            for sock in self._held.pop(key):
+                self._unlink(sock)
+                sock.close()
+
+    def sockets(self, plans: Iterable[ListenerPlan]) -> tuple[socket.socket, ...]:
+        """The sockets of a plan's listeners."""
+        return tuple(sock for plan in plans for sock in self._held[plan.key])
+
+    def close_others(self, plans: Iterable[ListenerPlan]) -> None:
+        """In a child: let go of what its plan does not name, without unlinking anything."""
+        wanted = {plan.key for plan in plans}
+        for key in [key for key in self._held if key not in wanted]:
+            for sock in self._held.pop(key):
+                sock.close()
+        for inherited in self._inherited:
+            os.close(inherited.fd)
+        self._inherited = ()
+
+    def _adjust(self, plan: ListenerPlan) -> None:
+        """Apply to an open socket what a new plan may change without losing its queue."""
+        if plan.kind == "unix" and not plan.path.startswith("@"):
+            _set_access(plan.path, plan)
+        if plan.kind in ("tcp", "unix"):
+            for sock in self._held[plan.key]:
+                sock.listen(plan.backlog)
+
+    def _open_one(self, plan: ListenerPlan) -> tuple[socket.socket, ...]:
+        if plan.kind == "systemd":
+            return self._open_inherited(plan)
+        open_one = {"tcp": _open_tcp, "unix": self._open_unix, "fd": _open_fd}[plan.kind]
+        return (_listening(plan, open_one),)
+
+    def _open_inherited(self, plan: ListenerPlan) -> tuple[socket.socket, ...]:
+        chosen = [s for s in self._inherited if plan.name in ("", s.name)]
+        if not chosen:
+            raise ListenError(f"{plan.key}: the service manager passed no socket of that name")
+        return tuple(_adopt(s.fd) for s in chosen)
+
+    def _open_unix(self, plan: ListenerPlan) -> socket.socket:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            if plan.path.startswith("@"):
+                sock.bind("\0" + plan.path[1:])
+                sock.listen(plan.backlog)
+            else:
+                self._bind_path(sock, plan)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    def _bind_path(self, sock: socket.socket, plan: ListenerPlan) -> None:
+        """Bind beside the path and rename over it: nobody meets a socket that is half set up."""
+        _refuse_live(plan.path)
+        beside = plan.path + "~"
+        _refuse_live(beside)
+        if os.path.lexists(beside):
+            os.unlink(beside)
+        sock.bind(beside)
+        try:
+            _set_access(beside, plan)
+            sock.listen(plan.backlog)
+            os.rename(beside, plan.path)
+        except OSError:
+            os.unlink(beside)
+            raise
+        status = os.lstat(plan.path)
+        self._inodes[plan.path] = (status.st_dev, status.st_ino)
+
+    def _unlink(self, sock: socket.socket) -> None:
+        """Remove a path we made, unless somebody has put something else there since."""
+        # The kernel still names the path that was bound, before the rename.
+        name = sock.getsockname() if sock.family == socket.AF_UNIX else ""
+        path = name.removesuffix("~") if isinstance(name, str) else ""
+        made = self._inodes.pop(path, None)
+        if made is None:
+            return
+        try:
+            status = os.lstat(path)
+            if (status.st_dev, status.st_ino) == made:
+                os.unlink(path)
+        except FileNotFoundError:
+            return
+
+
+def _listening(plan: ListenerPlan, make: Callable[[ListenerPlan], socket.socket]) -> socket.socket:
+    """A socket that listens and does not block, or a ListenError that names the address."""
+    try:
+        sock = make(plan)
+    except OSError as error:
+        raise ListenError(f"cannot listen on {plan.key}: {error.strerror or error}") from error
+    sock.setblocking(False)
+    return sock
+
+
+def _open_tcp(plan: ListenerPlan) -> socket.socket:
+    family = socket.AF_INET6 if ":" in plan.host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        # A restart must not wait for the TIME_WAIT of the connections before it.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            # "[::]" means v6; v4 is a listener of its own, so that both can be counted on.
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind((plan.host, plan.port))
+        sock.listen(plan.backlog)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _open_fd(plan: ListenerPlan) -> socket.socket:
+    check_listening(plan.fd, plan.key)
+    return _adopt(plan.fd)
+
+
+def _adopt(fd: int) -> socket.socket:
+    """Our own descriptor of somebody's socket: closing it leaves theirs alone."""
+    sock = socket.socket(fileno=os.dup(fd))
+    sock.setblocking(False)
+    return sock
+
+
+def _set_access(path: str, plan: ListenerPlan) -> None:
+    if plan.mode is not None:
+        os.chmod(path, plan.mode)
+    if plan.uid is not None or plan.gid is not None:
+        uid = -1 if plan.uid is None else plan.uid
+        gid = -1 if plan.gid is None else plan.gid
+        os.chown(path, uid, gid, follow_symlinks=False)
+
+
+def _refuse_live(path: str) -> None:
+    """Raise unless `path` is free, or a socket that nobody listens on any more.
+
+    Raises:
+        ListenError: somebody serves on it, or it is no socket at all.
+    """
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(mode):
+        raise ListenError(f"cannot listen on unix:{path}: it exists and is not a socket")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            return
+        except OSError as error:
+            raise ListenError(f"cannot listen on unix:{path}: {error.strerror}") from error
+        credentials = probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+        owner = struct.unpack("3i", credentials)[0]
+    raise ListenError(f"cannot listen on unix:{path}: process {owner} serves on it")
+
+
+def describe(sock: socket.socket) -> str:
+    """The address as people write it: http://127.0.0.1:8000, unix:/run/app.sock."""
+    name = sock.getsockname()
+    if sock.family == socket.AF_UNIX:
+        text = os.fsdecode(name)
+        return "unix:" + ("@" + text[1:] if text.startswith("\0") else text.removesuffix("~"))
+    host, port = name[0], name[1]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

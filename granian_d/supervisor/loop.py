@@ -1,0 +1,295 @@
+"""The master's loop: wait, turn what came into Events, decide, carry out. One thread, no waiting
+anywhere but in the one `select`.
+
+Descriptors it waits on: the wakeup pipe of signals, a pidfd and a channel for each worker, the
+pipe of the planner. Time is looked at once a turn.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import signal
+import time
+from typing import TYPE_CHECKING, TypeVar
+
+from granian_d.control.channel import Failed, Gone, Ready
+from granian_d.errors import DaemonError
+from granian_d.observe import scoreboard as columns
+from granian_d.plan import decode
+from granian_d.supervisor import child, policy
+from granian_d.supervisor.decide import decide, start
+from granian_d.supervisor.os_calls import Launch, OsCalls
+from granian_d.supervisor.roster import NEVER, next_wake
+from granian_d.supervisor.vocabulary import (
+    SIGNALS,
+    Command,
+    Event,
+    PlanFailed,
+    PlanMade,
+    Terms,
+    Tick,
+    Wanted,
+    WorkerExited,
+    WorkerFailed,
+    WorkerReady,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from granian_d.control.channel import Channel
+    from granian_d.plan import DaemonPlan
+    from granian_d.supervisor.child import PlannerProcess
+
+T = TypeVar("T")
+
+
+def run(launch: Launch) -> int:
+    """Be the master until it leaves; its exit status."""
+    return _Loop(launch).run()
+
+
+class _Loop:
+    def __init__(self, launch: Launch) -> None:
+        self._hands = OsCalls(launch)
+        self._hands.on_fork(self._close)
+        self._selector = selectors.DefaultSelector()
+        self._wake_reader, self._wake_writer = os.pipe()
+        self._mute: set[int] = set()  # workers that have closed their channel and not exited yet
+        self._generation = 0
+        self._rate = _Rate()
+        watchdog_s = launch.notifier.watchdog_s
+        self._tick_s = min(policy.TICK_S, watchdog_s / 3) if watchdog_s else policy.TICK_S
+        self._next_tick = 0.0
+
+    def run(self) -> int:
+        self._listen_to_signals()
+        self._next_tick = time.monotonic() + self._tick_s
+        self._roster, commands = start(time.monotonic())
+        self._carry_out(commands)
+        while self._hands.exit_code is None:
+            for event in self._wait():
+                self._turn(event)
+        return self._hands.exit_code
+
+    def _turn(self, event: Event) -> None:
+        if self._hands.exit_code is not None:
+            return
+        self._roster, commands = decide(self._roster, event, time.monotonic())
+        self._hands.status = self._status()
+        self._carry_out(commands)
+
+    def _carry_out(self, commands: list[Command]) -> None:
+        for command in commands:
+            self._hands.do(command)
+        self._watch()
+        while self._hands.news:
+            self._turn(self._hands.news.pop(0))
+
+    # --- what came ---------------------------------------------------------------------------
+
+    def _wait(self) -> Iterator[Event]:
+        """What has happened; comes back at the latest when `decide` wants to look again."""
+        wake = min(self._next_tick, next_wake(self._roster))
+        timeout = max(0.0, wake - time.monotonic()) if wake != NEVER else None
+        for key, _ in self._selector.select(timeout):
+            hear: Callable[[], Iterator[Event]] = key.data
+            # An earlier event of this turn may have ended what this descriptor stood for, and
+            # given its number to something new.
+            if self._selector.get_map().get(key.fd) is key:
+                yield from hear()
+        if time.monotonic() >= wake:
+            yield self._tick()
+
+    def _tick(self) -> Tick:
+        now = time.monotonic()
+        if now >= self._next_tick:
+            self._next_tick = now + self._tick_s
+            self._report_progress()
+            pids = {worker.pid for worker in self._hands.children.values()}
+            child.reap_strangers(pids | {planner.pid for planner in self._hands.planners})
+        board = self._hands.scoreboard
+        return Tick({n: board.beat_s(c.row) for n, c in self._hands.children.items()})
+
+    def _listen_to_signals(self) -> None:
+        for end in (self._wake_reader, self._wake_writer):
+            os.set_blocking(end, False)
+        for name in SIGNALS:
+            signal.signal(getattr(signal, f"SIG{name}"), _heard_by_the_wakeup_pipe)
+        signal.set_wakeup_fd(self._wake_writer, warn_on_full_buffer=False)
+        self._selector.register(self._wake_reader, selectors.EVENT_READ, self._hear_signals)
+
+    def _hear_signals(self) -> Iterator[Event]:
+        for number in os.read(self._wake_reader, 512):
+            name = signal.Signals(number).name.removeprefix("SIG")
+            if name not in SIGNALS:
+                continue
+            intent, meaning = SIGNALS[name]
+            self._hands.runtime.log.event("signal", signal=name, meaning=meaning)
+            if intent is not None:
+                yield Wanted(intent)
+
+    def _watch(self) -> None:
+        """Have the selector follow the children and the planner that there are now."""
+        wanted: dict[int, Callable[[], Iterator[Event]]] = {}
+        for number, worker in self._hands.children.items():
+            wanted[worker.pidfd] = _bind(self._hear_exit, number)
+            if number not in self._mute:
+                wanted[worker.channel.fileno()] = _bind(self._hear_worker, number)
+        for planner in self._hands.planners:
+            wanted[planner.pidfd] = _bind(self._hear_planner, planner)
+        known = set(self._selector.get_map()) - {self._wake_reader}
+        for fd in known - set(wanted):
+            self._selector.unregister(fd)
+        for fd in set(wanted) - known:
+            self._selector.register(fd, selectors.EVENT_READ, wanted[fd])
+
+    def _hear_exit(self, number: int) -> Iterator[Event]:
+        """A worker's pidfd is readable: it has ended. Its last words come first."""
+        worker = self._hands.children[number]
+        yield from self._messages(number, worker.channel)
+        how = child.reap(worker.pid)
+        self._unwatch(worker.pidfd, worker.channel.fileno())
+        self._mute.discard(number)
+        self._hands.forget(number)
+        yield WorkerExited(number, how)
+        self._hands.pids.pop(number, None)
+
+    def _hear_worker(self, number: int) -> Iterator[Event]:
+        channel = self._hands.children[number].channel
+        yield from self._messages(number, channel)
+
+    def _messages(self, number: int, channel: Channel) -> Iterator[Event]:
+        try:
+            while (received := channel.receive()) is not None:
+                message, _ = received
+                if isinstance(message, Ready):
+                    yield WorkerReady(number)
+                elif isinstance(message, Failed):
+                    yield WorkerFailed(number, message.reason, message.exit_code)
+        except Gone:
+            # The exit that explains it is on its way; until then this end has no more to say.
+            self._mute.add(number)
+            self._unwatch(channel.fileno())
+
+    def _unwatch(self, *fds: int) -> None:
+        for fd in fds:
+            if fd in self._selector.get_map():
+                self._selector.unregister(fd)
+
+    # --- the planner ---------------------------------------------------------------------------
+
+    def _hear_planner(self, planner: PlannerProcess) -> Iterator[Event]:
+        """A planner's pidfd is readable: it has ended, and its answer is in the pipe."""
+        planner.read()
+        how = child.reap(planner.pid)
+        self._unwatch(planner.pidfd)
+        self._hands.planners.remove(planner)
+        planner.close()
+        if planner is self._hands.planner:
+            self._hands.planner = None
+            yield self._judge_answer(bytes(planner.answer), how)
+
+    def _judge_answer(self, answer: bytes, how: str) -> Event:
+        """The planner's answer as an event; a good plan is adopted first."""
+        try:
+            record = json.loads(answer)
+        except ValueError:
+            return PlanFailed(f"the planner gave no answer ({how})", 70)
+        if "done" in record:
+            return PlanFailed("", record["done"])  # --help, --version: nothing to serve
+        if "plan" not in record:
+            return PlanFailed(record["error"], record["exit_code"])
+        for warning in record["warnings"]:
+            self._hands.runtime.log.event("config_warning", reason=warning)
+        try:
+            plan = decode(record["plan"])
+            self._hands.adopt_plan(self._generation + 1, plan)
+        except DaemonError as error:
+            return PlanFailed(str(error), error.exit_code)
+        self._generation += 1
+        return PlanMade(self._generation, _terms(plan))
+
+    # --- telling others ------------------------------------------------------------------------
+
+    def _report_progress(self) -> None:
+        notifier = self._hands.notifier
+        rows = [worker.row for worker in self._hands.children.values()]
+        self._rate.feed(self._hands.scoreboard.total(columns.REQUESTS, rows), time.monotonic())
+        if self._roster.phase != "serving" or self._roster.reloading:
+            # An import, a roll or a drain takes as long as its own budget grants.
+            notifier.extend(10 * self._tick_s)
+        if self._roster.phase in ("serving", "stopping") and self._progress():
+            notifier.alive()
+        notifier.status(self._status())
+        if notifier.failure:
+            self._hands.runtime.log.event("notify_failed", reason=notifier.failure)
+            notifier.failure = ""
+
+    def _progress(self) -> bool:
+        """At least one worker's loop has turned within the watchdog's patience."""
+        patience_s = self._hands.notifier.watchdog_s
+        oldest = time.monotonic() - patience_s
+        board = self._hands.scoreboard
+        return any(board.beat_s(worker.row) >= oldest for worker in self._hands.children.values())
+
+    def _status(self) -> str:
+        roster = self._roster
+        if roster.phase == "booting":
+            return "starting"
+        if roster.phase != "serving":
+            return f"stopping, {len(roster.workers)} workers left"
+        serving = len(list(roster.of(roster.committed, "ready")))
+        wanted = roster.count(roster.committed)
+        workers = (
+            f"{serving} workers" if serving == wanted else f"degraded: {serving}/{wanted} workers"
+        )
+        text = f"gen {roster.committed}, {workers}, {self._rate.per_s:.0f} req/s"
+        if roster.reloading:
+            text += ", reloading"
+        if roster.last_failure:
+            text += f"; last reload failed: {roster.last_failure.splitlines()[-1][:300]}"
+        return text
+
+    def _close(self) -> None:
+        """In a child: the loop is not its own."""
+        self._selector.close()
+        os.close(self._wake_reader)
+        os.close(self._wake_writer)
+
+
+class _Rate:
+    """Requests a second, over the time between two feeds."""
+
+    __slots__ = ("_count", "_since", "per_s")
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._since = 0.0
+        self.per_s = 0.0
+
+    def feed(self, count: int, now: float) -> None:
+        if now > self._since:
+            self.per_s = (count - self._count) / (now - self._since)
+        self._count, self._since = count, now
+
+
+def _terms(plan: DaemonPlan) -> Terms:
+    pool = plan.pool
+    return Terms(
+        pool.workers,
+        pool.surge,
+        pool.startup_timeout_s,
+        pool.drain_timeout_s,
+        pool.stall_timeout_s,
+    )
+
+
+def _bind(hear: Callable[[T], Iterator[Event]], whom: T) -> Callable[[], Iterator[Event]]:
+    return lambda: hear(whom)
+
+
+def _heard_by_the_wakeup_pipe(_number: int, _frame: object) -> None:
+    """The number of the signal is in the pipe already (signal.set_wakeup_fd)."""

@@ -1,0 +1,280 @@
+"""The master's hands: every Command, carried out. No decision is taken here."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+
+from granian_d.control.channel import Channel, Drain, Post, Reopen
+from granian_d.supervisor import child, pid_file
+from granian_d.supervisor.child import Child, PlannerProcess
+from granian_d.supervisor.listeners import Listeners, describe
+from granian_d.supervisor.vocabulary import (
+    Announce,
+    CloseListeners,
+    Command,
+    Commit,
+    Discard,
+    DrainWorker,
+    Event,
+    Exit,
+    KillWorker,
+    PlanFailed,
+    ReopenLogs,
+    Report,
+    Spawn,
+    StartPlanner,
+    StopPlanner,
+    WorkerExited,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from granian_d.observe.log import Log
+    from granian_d.observe.scoreboard import Scoreboard
+    from granian_d.plan import DaemonPlan
+    from granian_d.systemd.activation import InheritedSocket
+    from granian_d.systemd.notify import Notifier
+
+# What a hasty drain grants an idle connection: nobody will answer its next request anyway, and a
+# request that is on its way arrives within a round trip.
+HASTY_IDLE_S: Final = 2.0
+
+
+class Runtime(Protocol):
+    """What the composition root lends to the master: floors that the supervisor must not see."""
+
+    log: Log
+
+    def planner_command(self, fd: int) -> Sequence[str]:
+        """The command line of the planner that answers on `fd`."""
+
+    def open_logs(self, plan: DaemonPlan) -> None:
+        """Open the plan's log files, for workers that are forked from now on.
+
+        Raises:
+            ConfigError: one of them cannot be opened.
+        """
+
+    def adopt_logs(self, plan: DaemonPlan) -> None:
+        """Write the master's own records as this plan says; close the files of other plans."""
+
+    def warm(self, plan: DaemonPlan) -> None:
+        """Import what workers of this plan need and share, and freeze the heap."""
+
+    def reopen_logs(self) -> dict[str, int]:
+        """Open the log files anew; their descriptors by path, for the workers."""
+
+    def serve(self, plan: DaemonPlan, post: Post) -> int:
+        """Be a worker, in a fresh child; its exit status."""
+
+    def set_title(self, text: str) -> None:
+        """Name this process."""
+
+
+class Launch(NamedTuple):
+    """What the front door hands to the master."""
+
+    runtime: Runtime
+    inherited: tuple[InheritedSocket, ...]
+    notifier: Notifier
+    scoreboard: Scoreboard
+
+
+class OsCalls:
+    """Carries out commands; keeps what they need: children, plans by generation, listeners."""
+
+    def __init__(self, launch: Launch) -> None:
+        self.runtime = launch.runtime
+        self.notifier = launch.notifier
+        self.scoreboard = launch.scoreboard
+        self.listeners = Listeners(launch.inherited)
+        self.children: dict[int, Child] = {}
+        self.pids: dict[int, int] = {}  # outlives the child for as long as its end is reported
+        self.plans: dict[int, DaemonPlan] = {}
+        self.planner: PlannerProcess | None = None  # the one whose answer is wanted
+        self.planners: list[PlannerProcess] = []  # all that are not reaped yet
+        self.news: list[Event] = []  # what carrying out a command has brought about at once
+        self.exit_code: int | None = None
+        self._master_pid = os.getpid()
+        self._pid_file = ""
+        self._on_fork: Callable[[], None] = lambda: None
+        self._hands: Final[Mapping[type, Callable[[Any], None]]] = {
+            StartPlanner: self._start_planner,
+            StopPlanner: self._stop_planner,
+            Spawn: self._spawn,
+            DrainWorker: self._drain,
+            KillWorker: self._kill,
+            Commit: self._commit,
+            Discard: self._discard,
+            Announce: self._announce,
+            CloseListeners: self._close_listeners,
+            ReopenLogs: self._reopen_logs,
+            Report: self._report,
+            Exit: self._exit,
+        }
+        self.status = "starting"
+
+    def do(self, command: Command) -> None:
+        """Carry out one command."""
+        self._hands[type(command)](command)
+
+    def on_fork(self, close: Callable[[], None]) -> None:
+        """Have `close` called in each child first: it closes what belongs to the loop."""
+        self._on_fork = close
+
+    def adopt_plan(self, generation: int, plan: DaemonPlan) -> None:
+        """Make a plan usable as `generation`: its listeners open, its code warm.
+
+        Raises:
+            ListenError: an address cannot be had; nothing has changed then.
+            ConfigError: the pid file belongs to another daemon (first plan only).
+        """
+        first = not self.plans
+        if first:
+            pid_file.write(plan.master.pid_file, self._master_pid)
+            self._pid_file = plan.master.pid_file
+        self.runtime.open_logs(plan)
+        self.listeners.open(plan.listeners)
+        self.plans[generation] = plan
+        if first:
+            self.runtime.adopt_logs(plan)
+            self.runtime.set_title(f"granian-d: master [{plan.master.process_name}]")
+            self.runtime.warm(plan)
+            self._report(Report("starting", {"version": plan.version, "pid": self._master_pid}))
+            self._report_listening(plan)
+
+    def forget(self, number: int) -> None:
+        """A worker is gone and reaped."""
+        gone = self.children.pop(number)
+        gone.channel.close()
+        os.close(gone.pidfd)
+        self.scoreboard.release(gone.row)
+
+    def _start_planner(self, _: StartPlanner) -> None:
+        try:
+            self.planner = child.start_planner(self.runtime.planner_command)
+        except OSError as error:
+            self.news.append(PlanFailed(f"cannot start the planner: {error.strerror}", 71))
+            return
+        self.planners.append(self.planner)
+
+    def _stop_planner(self, _: StopPlanner) -> None:
+        if self.planner is not None:
+            signal.pidfd_send_signal(self.planner.pidfd, signal.SIGKILL)
+            self.planner = None
+
+    def _spawn(self, command: Spawn) -> None:
+        try:
+            self._fork_worker(command)
+        except OSError as error:  # no process, descriptor or memory left
+            self.news.append(WorkerExited(command.worker, f"a failed fork ({error.strerror})"))
+
+    def _fork_worker(self, command: Spawn) -> None:
+        plan = self.plans[command.generation]
+        ours, theirs = Channel.pair()
+        row = self.scoreboard.take()
+        listeners = self.listeners.sockets(plan.listeners)
+        post = Post(
+            command.worker,
+            command.slot,
+            command.generation,
+            row,
+            self._master_pid,
+            theirs,
+            listeners,
+        )
+
+        def live() -> int:
+            ours.close()
+            self._leave_master(plan)
+            return self.runtime.serve(plan, post)
+
+        pid, pidfd = child.fork(live)
+        theirs.close()
+        self.children[command.worker] = Child(
+            pid, pidfd, ours, row, command.slot, command.generation
+        )
+        self.pids[command.worker] = pid
+        self._report(Report("worker_spawned", {"worker": command.slot, "pid": pid}))
+
+    def _leave_master(self, plan: DaemonPlan) -> None:
+        """In a child: let go of everything that is the master's."""
+        self._on_fork()
+        self.notifier.close()
+        self.listeners.close_others(plan.listeners)
+        for sibling in self.children.values():
+            sibling.channel.close()
+            os.close(sibling.pidfd)
+        for planner in self.planners:
+            planner.close()
+
+    def _drain(self, command: DrainWorker) -> None:
+        idle_s = HASTY_IDLE_S if command.hasty else None
+        self.children[command.worker].channel.send(Drain(command.budget_s, idle_s))
+
+    def _kill(self, command: KillWorker) -> None:
+        number = getattr(signal, f"SIG{command.signal}")
+        signal.pidfd_send_signal(self.children[command.worker].pidfd, number)
+
+    def _commit(self, command: Commit) -> None:
+        plan = self.plans[command.generation]
+        changed = [before for g, before in self.plans.items() if g < command.generation]
+        if changed:
+            self.runtime.adopt_logs(plan)
+            self._report_restart_needs(changed[-1], plan)
+        self._keep_only(command.generation)
+
+    def _report_restart_needs(self, before: DaemonPlan, after: DaemonPlan) -> None:
+        names = [
+            name
+            for name in before.master.__dataclass_fields__
+            if getattr(before.master, name) != getattr(after.master, name)
+        ]
+        if names:
+            self._report(Report("restart_needed", {"options": ", ".join(names)}))
+
+    def _discard(self, command: Discard) -> None:
+        self.plans.pop(command.generation)
+        self._keep_only(max(self.plans)) if self.plans else None
+
+    def _keep_only(self, generation: int) -> None:
+        """That plan is the service; listeners and plans of others have no use any more."""
+        plan = self.plans[generation]
+        self.plans = {generation: plan}
+        self.listeners.retain(listener.key for listener in plan.listeners)
+
+    def _announce(self, command: Announce) -> None:
+        if command.phase == "ready":
+            self.notifier.ready(self.status)
+        elif command.phase == "reloading":
+            self.notifier.reloading()
+        else:
+            self.notifier.stopping("stopping")
+
+    def _close_listeners(self, _: CloseListeners) -> None:
+        self.listeners.retain(())
+
+    def _reopen_logs(self, _: ReopenLogs) -> None:
+        files = self.runtime.reopen_logs()
+        message = Reopen(tuple(files))
+        for worker in self.children.values():
+            worker.channel.send(message, list(files.values()))
+        self._report(Report("reopened", {}))
+
+    def _report(self, command: Report) -> None:
+        fields = dict(command.fields)
+        if "number" in fields:
+            fields["pid"] = self.pids.get(fields.pop("number"), 0)
+        self.runtime.log.event(command.event, **fields)
+
+    def _report_listening(self, plan: DaemonPlan) -> None:
+        for sock in self.listeners.sockets(plan.listeners):
+            self._report(Report("listening", {"address": describe(sock)}))
+
+    def _exit(self, command: Exit) -> None:
+        self.listeners.retain(())
+        pid_file.remove(self._pid_file, self._master_pid)
+        self.exit_code = command.code

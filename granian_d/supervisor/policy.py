@@ -1,0 +1,23 @@
+"""The numbers behind the master's decisions, each with its reason. Pure functions of numbers."""
+
+from __future__ import annotations
+
+from typing import Final
+
+TICK_S: Final = 1.0  # heartbeats, STATUS and the watchdog are looked at once a second
+PLANNER_TIMEOUT_S: Final = 60.0  # name resolution may be slow; nothing else in it is
+DUMP_GRACE_S: Final = 2.0  # SIGABRT to SIGKILL: writing the stacks of a few threads
+REAP_GRACE_S: Final = 5.0  # SIGKILL to giving up: only a process stuck in the kernel takes it
+STABLE_S: Final = 10.0  # a worker that served that long owes its death to something new
+FIRST_DELAY_S: Final = 0.5
+LONGEST_DELAY_S: Final = 30.0
+
+
+def respawn_delay_s(deaths: int) -> float:
+    """How long a slot stays empty after its `deaths`-th death in a row.
+
+    The first is answered at once: most deaths are single, and every moment costs capacity.
+    """
+    if deaths <= 1:
+        return 0.0
+    return min(FIRST_DELAY_S * float(2 ** min(deaths - 2, 16)), LONGEST_DELAY_S)

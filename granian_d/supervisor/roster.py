@@ -1,0 +1,112 @@
+"""What the master knows: its workers, generations and intentions, as one frozen value.
+
+Only questions here; the answers that change it are in `decide`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from granian_d.supervisor.states import Phase, WorkerState
+    from granian_d.supervisor.vocabulary import Terms
+
+NEVER: Final = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """One child: its seat, where it is in its life, and when that part must have ended."""
+
+    number: int
+    slot: int
+    generation: int
+    state: WorkerState
+    deadline: float  # of its state; NEVER for none
+    ready_at: float = NEVER
+    hasty: bool = False  # told that the service ends, not only its generation
+    reason: str = ""  # why it failed, or why it is being killed
+    exit_code: int = 0  # what its failure means for a daemon that has nothing else
+
+
+@dataclass(frozen=True, slots=True)
+class Setback:
+    """A slot whose worker died: how often in a row, and when it may be filled again."""
+
+    deaths: int
+    not_before: float
+
+
+@dataclass(frozen=True, slots=True)
+class Roster:
+    """All of it. Generation and worker numbers start at 1; 0 is none."""
+
+    phase: Phase = "booting"
+    committed: int = 0  # the generation that is the service
+    candidate: int = 0  # the one that would replace it
+    terms: Mapping[int, Terms] = field(default_factory=dict)  # by generation
+    workers: Mapping[int, Worker] = field(default_factory=dict)  # by number, until reaped
+    setbacks: Mapping[int, Setback] = field(default_factory=dict)  # by slot
+    adjust: int = 0  # workers more (or less) than the committed terms say
+    last_worker: int = 0
+    planning_until: float = NEVER  # the planner runs, until then at most; NEVER: it does not
+    reload_again: bool = False  # somebody wanted a reload while one was under way
+    last_failure: str = ""  # why the last reload failed; "" when it did not
+    stop_by: float = NEVER
+    quitting: bool = False
+    exit_code: int = 0
+
+    @property
+    def planning(self) -> bool:
+        """The planner runs."""
+        return self.planning_until != NEVER
+
+    @property
+    def reloading(self) -> bool:
+        """A change is under way."""
+        return self.phase == "serving" and (self.planning or self.candidate != 0)
+
+    def count(self, generation: int) -> int:
+        """How many workers a generation wants."""
+        if generation not in self.terms:
+            return 0
+        extra = self.adjust if generation == self.committed else 0
+        return max(1, self.terms[generation].workers + extra)
+
+    @property
+    def cap(self) -> int:
+        """How many workers there may be before no more is spawned."""
+        current = self.candidate or self.committed
+        surge = self.terms[current].surge if current else 0
+        return max(self.count(self.committed), self.count(self.candidate)) + surge
+
+    def slots(self, generation: int) -> range:
+        """The slots a generation wants filled."""
+        return range(1, self.count(generation) + 1)
+
+    def of(self, generation: int, *states: WorkerState) -> Iterator[Worker]:
+        """The workers of a generation in one of these states."""
+        for worker in self.workers.values():
+            if worker.generation == generation and worker.state in states:
+                yield worker
+
+    def filled(self, generation: int, *states: WorkerState) -> frozenset[int]:
+        """The slots in which a generation has a worker in one of these states."""
+        return frozenset(worker.slot for worker in self.of(generation, *states))
+
+    def complete(self, generation: int) -> bool:
+        """Every slot that the generation wants has a worker that serves."""
+        return self.filled(generation, "ready").issuperset(self.slots(generation))
+
+
+def next_wake(roster: Roster) -> float:
+    """When `decide` next has something to do by itself; NEVER if not before an event."""
+    times = [roster.planning_until, roster.stop_by]
+    times += [worker.deadline for worker in roster.workers.values()]
+    if roster.phase == "serving":
+        alive = roster.filled(roster.committed, "starting", "ready")
+        times += [s.not_before for slot, s in roster.setbacks.items() if slot not in alive]
+    return min(times)

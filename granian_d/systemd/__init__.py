@@ -1,0 +1,1 @@
+"""The service manager's protocol: activation, notification, watchdog. See README.md."""

@@ -1,0 +1,62 @@
+"""Sockets handed over by a service manager: sd_listen_fds(3), its names and its checks."""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from granian_d.errors import ListenError
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+
+FIRST_FD: Final = 3  # SD_LISTEN_FDS_START
+UNNAMED: Final = "unknown"  # what systemd calls a socket without FileDescriptorName=
+VARIABLES: Final = ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "LISTEN_PIDFDID")
+
+
+class InheritedSocket(NamedTuple):
+    """A listening stream socket that the manager opened: its FileDescriptorName= and descriptor."""
+
+    name: str
+    fd: int
+
+
+def take_sockets(environ: MutableMapping[str, str], pid: int) -> tuple[InheritedSocket, ...]:
+    """The sockets passed to this process; forgets the variables, so that no child believes them.
+
+    Raises:
+        ListenError: the variables contradict themselves, or a descriptor is not a listening
+            stream socket.
+    """
+    given = {name: environ.pop(name, "") for name in VARIABLES}
+    if not given["LISTEN_FDS"] or given["LISTEN_PID"] != str(pid):
+        return ()  # meant for another process: sd_listen_fds(3) wants that ignored
+    if not given["LISTEN_FDS"].isascii() or not given["LISTEN_FDS"].isdigit():
+        raise ListenError(f"LISTEN_FDS={given['LISTEN_FDS']!r} is not a number")
+    count = int(given["LISTEN_FDS"])
+    names = given["LISTEN_FDNAMES"].split(":") if given["LISTEN_FDNAMES"] else [UNNAMED] * count
+    if len(names) != count:
+        raise ListenError(f"LISTEN_FDNAMES names {len(names)} sockets, LISTEN_FDS passes {count}")
+    for fd in range(FIRST_FD, FIRST_FD + count):
+        check_listening(fd, f"socket {fd - FIRST_FD + 1} passed by the service manager")
+        os.set_inheritable(fd, False)
+    return tuple(InheritedSocket(name, FIRST_FD + index) for index, name in enumerate(names))
+
+
+def check_listening(fd: int, what: str) -> None:
+    """Raise unless `fd` is a listening stream socket.
+
+    Raises:
+        ListenError: it is closed, not a socket, of another type, or not listening.
+    """
+    try:
+        probe = socket.socket(fileno=os.dup(fd))
+    except OSError as error:
+        raise ListenError(f"{what}: descriptor {fd} is not a socket ({error.strerror})") from error
+    with probe:
+        if probe.type != socket.SOCK_STREAM:
+            raise ListenError(f"{what}: descriptor {fd} is not a stream socket")
+        if not probe.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            raise ListenError(f"{what}: descriptor {fd} does not listen")

@@ -1,0 +1,158 @@
+"""Accepting from listeners that several processes share.
+
+Each worker waits for the shared sockets itself and takes a few connections a turn. The loops' own
+servers accept until the queue is empty: whoever wakes first takes a whole burst, and keeps it for
+the life of those connections. See docs/adr on shared accept for the figures.
+"""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING, Final
+
+from granian_d.transport.tcp import tune
+
+if TYPE_CHECKING:
+    import asyncio
+    import socket
+    from collections.abc import Callable, Coroutine, Sequence
+    from typing import Any
+
+    from granian_d.transport.tcp import Connections
+
+BATCH: Final = 4  # taken a turn: a burst spreads over the workers, and few turns are spent on it
+RETRY_S: Final = 0.1  # after an error that only time can mend (no descriptors, no memory)
+
+# accept(2): the connection died in the queue, or a network error of it is passed on. Next, please.
+_TRANSIENT: Final = frozenset(
+    {
+        errno.ECONNABORTED,
+        errno.EINTR,
+        errno.ENETDOWN,
+        errno.EPROTO,
+        errno.ENOPROTOOPT,
+        errno.EHOSTDOWN,
+        errno.ENONET,
+        errno.EHOSTUNREACH,
+        errno.EOPNOTSUPP,
+        errno.ENETUNREACH,
+        errno.EPERM,  # a firewall refused it
+    }
+)
+
+
+class Acceptor:
+    """Takes connections from the listeners while there is room for them.
+
+    Args:
+        listeners: listening, non-blocking sockets.
+        connections: where accepted connections go.
+        room: most connections to hold at once; above it the queue keeps them for other workers.
+        failed: is told why accepting is suspended for a moment.
+    """
+
+    __slots__ = ("_connections", "_failed", "_listeners", "_loop", "_open", "_room", "_starting")
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        listeners: Sequence[socket.socket],
+        connections: Connections,
+        room: int,
+        failed: Callable[[OSError], None],
+    ) -> None:
+        self._loop = loop
+        self._listeners = tuple(listeners)
+        self._connections = connections
+        self._room = room
+        self._failed = failed
+        self._open = False
+        self._starting: set[asyncio.Task[Any]] = set()
+
+    def arm(self) -> None:
+        """Accept from now on."""
+        if not self._open:
+            self._open = True
+            for listener in self._listeners:
+                self._loop.add_reader(listener.fileno(), self._accept, listener)
+
+    def disarm(self) -> None:
+        """Leave the queue to others; `arm` takes it up again."""
+        if self._open:
+            self._open = False
+            for listener in self._listeners:
+                self._loop.remove_reader(listener.fileno())
+
+    def count_changed(self, count: int) -> None:
+        """The number of open connections has changed: keep within the room."""
+        if count + len(self._starting) >= self._room:
+            self.disarm()
+        elif self._listeners:
+            self.arm()
+
+    def close(self) -> None:
+        """Accept what is in the queue, then never again.
+
+        The sweep takes connections whose wake-up came to this worker only.
+        """
+        self.disarm()
+        listeners, self._listeners = self._listeners, ()
+        for listener in listeners:
+            while self._accept_one(listener):
+                pass
+            listener.close()
+
+    @property
+    def starting(self) -> int:
+        """Connections accepted and not yet made."""
+        return len(self._starting)
+
+    def _accept(self, listener: socket.socket) -> None:
+        for _ in range(BATCH):
+            if not self._open or not self._accept_one(listener):
+                return
+
+    def _accept_one(self, listener: socket.socket) -> bool:
+        """Take one connection; False when there is none to take now."""
+        try:
+            sock, _ = listener.accept()
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            if error.errno in _TRANSIENT:
+                return True
+            self._suspend(error)
+            return False
+        sock.setblocking(False)
+        tune(sock)
+        self._start(sock)
+        return True
+
+    def _start(self, sock: socket.socket) -> None:
+        making: Coroutine[Any, Any, Any] = self._loop.connect_accepted_socket(
+            self._connections.protocol, sock
+        )
+        task = self._loop.create_task(making)
+        self._starting.add(task)
+        task.add_done_callback(self._started)
+        if len(self._connections.open) + len(self._starting) >= self._room:
+            self.disarm()
+
+    def _started(self, task: asyncio.Task[Any]) -> None:
+        self._starting.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, OSError):
+            self._failed(error)
+        elif error is not None:
+            raise error
+        self.count_changed(len(self._connections.open))
+
+    def _suspend(self, error: OSError) -> None:
+        """Descriptors or memory are spent: the queue waits, or another worker takes it."""
+        self._failed(error)
+        self.disarm()
+        self._loop.call_later(RETRY_S, self._resume)
+
+    def _resume(self) -> None:
+        if self._listeners:
+            self.count_changed(len(self._connections.open))

@@ -1,0 +1,246 @@
+"""One stream connection (TCP or unix): the loop's transport above, an engine's Endpoint below.
+
+Its last act is the lingering close of RFC 9112 9.6: after the last answer our direction is
+closed, and what the peer still sends is read and dropped until it closes too. Closing at once
+would answer those bytes with a RST, which may destroy the answer before the peer has read it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from granian_d.engine.contract import NEVER
+from granian_d.http.message import Peer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from granian_d.engine.contract import Clock, Endpoint, Service, Wire
+    from granian_d.plan import Limits
+    from granian_d.transport.deadlines import Deadlines
+
+    EndpointMaker = Callable[[Wire, Peer, Service, Limits, Clock], Endpoint]
+
+# Above it `write` says "wait": enough for a few large parts, little enough for 10 000 slow readers.
+HIGH_WATER_BYTES: Final = 256 * 1024
+LINGER_S: Final = 2.0  # for the peer to read the answer and close; a lost peer costs no more
+FLUSH_LOOK_S: Final = 1.0  # how often the flushing of a finished connection is looked at
+
+
+class Connections:
+    """The open connections of a worker, and what they share."""
+
+    __slots__ = ("_changed", "_drain_idle_s", "deadlines", "engine", "limits", "open", "service")
+
+    def __init__(
+        self,
+        engine: EndpointMaker,
+        service: Service,
+        limits: Limits,
+        deadlines: Deadlines,
+        changed: Callable[[int], None],
+    ) -> None:
+        """Make an empty set.
+
+        Args:
+            engine: makes the Endpoint of a new connection.
+            service: where its exchanges go.
+            limits: what one peer may cost.
+            deadlines: the worker's coarse timer.
+            changed: is told the number of open connections whenever it changes.
+        """
+        self.engine = engine
+        self.service = service
+        self.limits = limits
+        self.deadlines = deadlines
+        self.open: set[StreamConnection] = set()
+        self._changed = changed
+        self._drain_idle_s: float | None = None
+
+    def protocol(self) -> StreamConnection:
+        """A new connection, for the loop to connect."""
+        return StreamConnection(self)
+
+    def add(self, connection: StreamConnection) -> None:
+        """A connection has been made."""
+        self.open.add(connection)
+        self.deadlines.add(connection)
+        self._changed(len(self.open))
+
+    def drain(self, idle_s: float) -> None:
+        """Drain those that are open, and those still to come out of the accept queue."""
+        self._drain_idle_s = idle_s
+        for connection in list(self.open):
+            connection.drain(idle_s)
+
+    def greet(self, connection: StreamConnection) -> None:
+        """A connection can be spoken to: tell it what all of them have been told."""
+        if self._drain_idle_s is not None:
+            connection.drain(self._drain_idle_s)
+
+    def discard(self, connection: StreamConnection) -> None:
+        """A connection is lost."""
+        self.open.discard(connection)
+        self.deadlines.discard(connection)
+        self._changed(len(self.open))
+
+
+class StreamConnection(asyncio.Protocol):
+    """Both the loop's protocol and the endpoint's Wire."""
+
+    __slots__ = (
+        "_deadline",
+        "_endpoint",
+        "_eof",
+        "_finishing",
+        "_full",
+        "_owner",
+        "_paused",
+        "_transport",
+        "_unsent",
+    )
+
+    _transport: asyncio.Transport
+    _endpoint: Endpoint
+
+    def __init__(self, owner: Connections) -> None:
+        self._owner = owner
+        self._paused = False
+        self._full = False
+        self._eof = False
+        self._finishing = False
+        self._deadline = NEVER  # of the lingering close
+        self._unsent = 0  # of the queue, when the lingering close last looked
+
+    # --- called by the loop --------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Make the endpoint that will speak on this connection."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(high=HIGH_WATER_BYTES)
+        owner = self._owner
+        peer = _peer(self._transport)
+        owner.add(self)  # starts the clock that the endpoint's first deadline is read from
+        clock = owner.deadlines.clock
+        self._endpoint = owner.engine(self, peer, owner.service, owner.limits, clock)
+        owner.greet(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes for the endpoint; dropped while the connection lingers."""
+        if not self._finishing:
+            self._endpoint.feed_data(data)
+
+    def eof_received(self) -> bool:
+        """The peer has closed its direction. Ours stays open (True) until the last answer."""
+        self._eof = True
+        if self._finishing:
+            self._transport.close()
+        else:
+            self._endpoint.feed_eof()
+        return True
+
+    def pause_writing(self) -> None:
+        """The queue is above the high-water mark."""
+        self._full = True
+
+    def resume_writing(self) -> None:
+        """The queue is below the low-water mark."""
+        self._full = False
+        if not self._finishing:
+            self._endpoint.feed_room()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the loop's signature
+        """Gone in both directions."""
+        self._owner.discard(self)
+        self._endpoint.feed_lost()
+
+    # --- called by the endpoint (engine.contract.Wire) -----------------------------------------
+
+    def write(self, data: bytes) -> bool:
+        """Queue bytes; False above the high-water mark."""
+        self._transport.write(data)
+        return not self._full
+
+    def pause(self) -> None:
+        """Feed no data for now."""
+        if not self._paused and not self._transport.is_closing():
+            self._paused = True
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        """Feed data again."""
+        if self._paused and not self._transport.is_closing():
+            self._paused = False
+            self._transport.resume_reading()
+
+    def queued_bytes(self) -> int:
+        """Bytes that the peer has not taken yet."""
+        return self._transport.get_write_buffer_size()
+
+    def finish(self) -> None:
+        """Write out the queue, half-close, linger, close."""
+        if self._finishing or self._transport.is_closing():
+            return
+        self._finishing = True
+        if self._eof:
+            self._transport.close()  # flushes first; the peer has nothing more to send
+            return
+        self.resume()  # what still comes must be read to be dropped
+        self._transport.write_eof()
+        self._unsent = self.queued_bytes()
+        self._look_again()
+
+    def abort(self) -> None:
+        """Close at once."""
+        self._finishing = True
+        self._transport.abort()
+
+    # --- called by the worker and its timer ------------------------------------------------------
+
+    @property
+    def deadline(self) -> float:
+        """The endpoint's deadline, or that of the lingering close once it has begun."""
+        return self._deadline if self._finishing else self._endpoint.deadline
+
+    def expire(self) -> None:
+        """The deadline has passed."""
+        if not self._finishing:
+            self._endpoint.expire()
+            return
+        unsent = self.queued_bytes()
+        if unsent and unsent != self._unsent:
+            self._unsent = unsent
+            self._look_again()
+        else:
+            self._transport.abort()
+
+    def drain(self, idle_s: float) -> None:
+        """Finish what is going on; see engine.contract.Endpoint.drain."""
+        if not self._finishing:
+            self._endpoint.drain(idle_s)
+
+    def _look_again(self) -> None:
+        """Linger from when the queue is empty; until then wait as long as the peer reads."""
+        patience_s = LINGER_S
+        if self._unsent:
+            patience_s = max(self._owner.limits.write_timeout_s, FLUSH_LOOK_S)
+        self._deadline = self._owner.deadlines.clock.now + patience_s
+
+
+def _peer(transport: asyncio.Transport) -> Peer:
+    """The two ends, as the socket names them."""
+    name: Any = transport.get_extra_info("sockname")
+    if isinstance(name, (str, bytes)):
+        path = name.decode(errors="surrogateescape") if isinstance(name, bytes) else name
+        return Peer(None, (path.removesuffix("~"), None))
+    other: Any = transport.get_extra_info("peername")
+    client = (other[0], other[1]) if other else None
+    return Peer(client, (name[0], name[1]))
+
+
+def tune(sock: socket.socket) -> None:
+    """Options of an accepted socket: small answers must not wait for an ACK (Nagle)."""
+    if sock.family != socket.AF_UNIX:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

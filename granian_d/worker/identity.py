@@ -1,0 +1,46 @@
+"""Becoming the user that the application runs as, and dying with the master."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from granian_d.plan import Identity
+
+PR_SET_PDEATHSIG: Final = 1  # prctl(2)
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def become(identity: Identity) -> None:
+    """Drop to the plan's group, user and umask; in that order, for good.
+
+    Raises:
+        OSError: the kernel refuses.
+    """
+    if identity.umask is not None:
+        os.umask(identity.umask)
+    if identity.gid is not None:
+        os.setgroups(identity.groups)
+        os.setresgid(identity.gid, identity.gid, identity.gid)
+    if identity.uid is not None:
+        os.setresuid(identity.uid, identity.uid, identity.uid)
+        os.environ.update(USER=identity.user, LOGNAME=identity.user, HOME=identity.home)
+
+
+def die_with(master_pid: int) -> bool:
+    """Have the kernel kill this process when the master dies, however it dies.
+
+    To be called after `become`: the kernel forgets it when the identity changes. Until the call
+    the channel to the master tells, afterwards nothing is needed of this process any more.
+
+    Returns:
+        False when the master is dead already.
+    """
+    if _libc.prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0):
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+    return os.getppid() == master_pid

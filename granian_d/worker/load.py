@@ -1,0 +1,103 @@
+"""Finding the application that a plan names."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from granian_d.errors import LoadError
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from granian_d.plan import WorkerPlan
+
+
+def load_application(plan: WorkerPlan) -> Any:
+    """Import the application and return it.
+
+    A target is "package.module:attribute", or "path/to/file.py:attribute"; attributes may be
+    dotted; with `factory` the attribute is called (without arguments) to get the application.
+
+    Raises:
+        LoadError: there is no such module or attribute, or the factory cannot be called. What the
+            application raises by itself while it is imported is the error's cause.
+    """
+    prepare_path(plan)
+    module_name, _, attribute = plan.target.partition(":")
+    module = _import(module_name)
+    found: Any = module
+    for name in attribute.split("."):
+        try:
+            found = getattr(found, name)
+        except AttributeError as error:
+            near = ", ".join(_callables(found)) or "none"
+            raise LoadError(
+                f"{plan.target}: {module_name} has no attribute {name!r} (callables: {near})"
+            ) from error
+    if plan.factory:
+        found = _call_factory(plan.target, found)
+    if not callable(found) and not hasattr(found, "__rsgi__"):
+        raise LoadError(f"{plan.target}: is not callable ({type(found).__name__})")
+    return found
+
+
+def prepare_path(plan: WorkerPlan) -> None:
+    """Put the application's directory first on sys.path, as `python` does with its own."""
+    directory = plan.working_dir or os.getcwd()
+    if directory not in sys.path:
+        sys.path.insert(0, directory)
+
+
+def _import(name: str) -> ModuleType:
+    is_path = name.endswith(".py") or os.sep in name
+    try:
+        return _import_file(name) if is_path else import_module(name)
+    except ImportError as error:
+        if not is_path and error.name is not None and _is_part_of(error.name, name):
+            raise LoadError(f"there is no module {error.name!r} (looked for {name})") from error
+        raise LoadError(f"importing {name} failed: {_brief(error)}") from error
+    except Exception as error:
+        raise LoadError(f"importing {name} failed: {_brief(error)}") from error
+    except SystemExit as error:
+        raise LoadError(f"importing {name} ended the process: {_brief(error)}") from error
+
+
+def _import_file(path: str) -> ModuleType:
+    """The module in a file, under its base name, so that it can be pickled and found again."""
+    full = os.path.abspath(path)
+    if not os.path.isfile(full):
+        raise LoadError(f"there is no file {path}")
+    name = os.path.basename(full).removesuffix(".py")
+    sys.path.insert(0, os.path.dirname(full))
+    spec = importlib.util.spec_from_file_location(name, full)
+    if spec is None or spec.loader is None:
+        raise LoadError(f"{path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _call_factory(target: str, factory: Any) -> Any:
+    try:
+        return factory()
+    except Exception as error:
+        raise LoadError(f"{target}: the factory failed: {_brief(error)}") from error
+
+
+def _is_part_of(missing: str, wanted: str) -> bool:
+    return wanted == missing or wanted.startswith(missing + ".")
+
+
+def _brief(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _callables(found: Any) -> list[str]:
+    return [
+        name for name in vars(found) if not name.startswith("_") and callable(vars(found)[name])
+    ]

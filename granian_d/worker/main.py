@@ -1,0 +1,205 @@
+"""A worker's life: `run` reads top to bottom as its steps. What each step does is in its room."""
+
+from __future__ import annotations
+
+import asyncio
+import faulthandler
+import os
+import signal
+import traceback
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from granian_d.control.channel import Drain as DrainOrder
+from granian_d.control.channel import Failed, Gone, Ready, Reopen
+from granian_d.engine.choose import choose
+from granian_d.errors import DaemonError
+from granian_d.interface import registry
+from granian_d.interface.contract import Context
+from granian_d.observe.access_log import AccessLog
+from granian_d.observe.scoreboard import CONNECTIONS
+from granian_d.transport.accept import Acceptor
+from granian_d.transport.deadlines import Deadlines
+from granian_d.transport.tcp import Connections
+from granian_d.worker import heartbeat, identity
+from granian_d.worker import loop as loops
+from granian_d.worker.dispatch import Dispatch
+from granian_d.worker.drain import Drain
+from granian_d.worker.load import load_application
+
+if TYPE_CHECKING:
+    from granian_d.control.channel import Post
+    from granian_d.interface.contract import Interface
+    from granian_d.observe.log import Log, LogFile
+    from granian_d.observe.scoreboard import Row
+    from granian_d.plan import DaemonPlan, WorkerPlan
+
+MASTER_IS_DEAD = 1
+REASON_CHARS = 16_000  # the end of a traceback says most; a message to the master is bounded
+
+
+def prepare(plan: WorkerPlan) -> None:
+    """Import what workers of this plan will use, in the master, so that they share its memory."""
+    loops.preload(plan.loop)
+    registry.load(plan.interface)
+    choose()
+
+
+class Desk(NamedTuple):
+    """What a worker writes on."""
+
+    row: Row
+    log: Log
+    access_file: LogFile
+
+
+def run(plan: DaemonPlan, post: Post, desk: Desk) -> int:
+    """Be a worker from the fork to the end; its exit status."""
+    faulthandler.enable()  # SIGABRT from the master dumps every thread's stack, then kills
+    identity.become(plan.worker.identity)
+    if not identity.die_with(post.master_pid):
+        return MASTER_IS_DEAD
+    loop = loops.make(plan.worker.loop)
+    try:
+        interface = _load(plan, loop)
+        loop.run_until_complete(_Worker(plan, post, desk, interface, loop).live())
+    except Exception as error:  # noqa: BLE001 - the border of the process: the master must know
+        exit_code = error.exit_code if isinstance(error, DaemonError) else DaemonError.exit_code
+        post.channel.send(Failed(_explain(error)[-REASON_CHARS:], exit_code))
+        return exit_code
+    finally:
+        _close(loop)
+    return 0
+
+
+def _load(plan: DaemonPlan, loop: asyncio.AbstractEventLoop) -> Interface:
+    """Import the application and make the interface it is spoken to through.
+
+    Raises:
+        LoadError: the application cannot be had.
+    """
+    worker = plan.worker
+    application = load_application(worker)
+    context = Context(
+        loop=loop,
+        root_path=worker.url_path_prefix,
+        multiprocess=plan.pool.workers > 1,
+        blocking_threads=worker.blocking_threads,
+        blocking_threads_idle_timeout_s=worker.blocking_threads_idle_timeout_s,
+    )
+    return registry.load(worker.interface)(application, context)
+
+
+class _Worker:
+    """The part of the life in which the loop runs."""
+
+    def __init__(
+        self,
+        plan: DaemonPlan,
+        post: Post,
+        desk: Desk,
+        interface: Interface,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._channel = post.channel
+        self._desk = desk
+        self._interface = interface
+        self._loop = loop
+        self._idle_s = plan.worker.limits.idle_timeout_s
+        self._budget_s = plan.pool.drain_timeout_s
+        access_log = None
+        if plan.access_log.enabled:
+            access_log = AccessLog(plan.access_log.fmt, desk.access_file)
+        dispatch = Dispatch(interface, desk.row, desk.log, access_log)
+        self._connections = Connections(
+            choose(),
+            dispatch,
+            plan.worker.limits,
+            Deadlines(loop),
+            self._connections_changed,
+        )
+        self._acceptor = Acceptor(
+            loop, post.listeners, self._connections, plan.worker.backpressure, self._accept_failed
+        )
+        self._drain = Drain(loop, self._acceptor, self._connections, desk.row, desk.log)
+
+    async def live(self) -> None:
+        """Start up, serve, drain, shut down.
+
+        Raises:
+            StartupError: the application refused to start.
+        """
+        self._loop.set_exception_handler(self._loop_error)
+        await self._interface.startup()
+        self._listen_to_master()
+        self._loop.add_signal_handler(signal.SIGTERM, self._leave)
+        heartbeat.start(self._loop, self._desk.row)
+        self._acceptor.arm()
+        self._channel.send(Ready())
+        await self._drain.empty.wait()
+        await self._interface.shutdown()
+
+    def _listen_to_master(self) -> None:
+        self._loop.add_reader(self._channel.fileno(), self._hear_master)
+
+    def _hear_master(self) -> None:
+        try:
+            while (received := self._channel.receive()) is not None:
+                message, fds = received
+                if isinstance(message, DrainOrder):
+                    idle_s = self._idle_s if message.idle_s is None else message.idle_s
+                    self._drain.order(message.budget_s, min(idle_s, self._idle_s))
+                elif isinstance(message, Reopen):
+                    self._reopen(dict(zip(message.paths, fds, strict=True)))
+        except Gone:
+            # The kernel kills this process with the master (identity.die_with); should the master
+            # only have closed its end, nobody can order anything any more: leave in good order.
+            self._loop.remove_reader(self._channel.fileno())
+            self._leave()
+
+    def _leave(self) -> None:
+        """SIGTERM by somebody other than the master: a drain like any other."""
+        if not self._drain.begun:
+            self._drain.order(self._budget_s, self._idle_s)
+
+    def _reopen(self, fds: dict[str, int]) -> None:
+        files = {file.path: file for file in (self._desk.log.file, self._desk.access_file)}
+        for path, fd in fds.items():
+            if path in files:
+                files[path].adopt(fd)
+            else:
+                os.close(fd)
+
+    def _connections_changed(self, count: int) -> None:
+        self._desk.row[CONNECTIONS] = count
+        self._acceptor.count_changed(count)
+        self._drain.look()
+
+    def _accept_failed(self, error: OSError) -> None:
+        self._desk.log.event("accept_failed", reason=error.strerror or str(error))
+
+    def _loop_error(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """What nobody awaited: a task of the application, or a fault of ours."""
+        error = context.get("exception")
+        reason = context["message"]
+        if error is not None:
+            reason += "\n" + "".join(traceback.format_exception(error)).rstrip()
+        self._desk.log.event("loop_error", reason=reason)
+
+
+def _explain(error: Exception) -> str:
+    """The message, and where the application itself went wrong, if it did."""
+    cause = error.__cause__ if isinstance(error, DaemonError) else error
+    if cause is None:
+        return str(error)
+    return f"{error}\n{''.join(traceback.format_exception(cause)).rstrip()}"
+
+
+def _close(loop: asyncio.AbstractEventLoop) -> None:
+    """End what the application left behind, as asyncio.run does."""
+    tasks = asyncio.all_tasks(loop)
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    loop.close()
