@@ -19,6 +19,10 @@ class Ready(NamedTuple):
     """Worker: the application runs and accept is armed."""
 
 
+class Closed(NamedTuple):
+    """Worker: it accepts no more; what comes from now on meets somebody else."""
+
+
 class Failed(NamedTuple):
     """Worker: it cannot start; it exits after this message."""
 
@@ -39,8 +43,8 @@ class Reopen(NamedTuple):
     paths: tuple[str, ...]
 
 
-Message = Ready | Failed | Drain | Reopen
-KINDS: Final[dict[str, Any]] = {kind.__name__: kind for kind in (Ready, Failed, Drain, Reopen)}
+Message = Ready | Closed | Failed | Drain | Reopen
+KINDS: Final[dict[str, Any]] = {kind.__name__: kind for kind in (Ready, Closed, Failed, Drain, Reopen)}
 
 # A reason may hold a traceback; a datagram must fit the socket's buffer (212992 bytes by default).
 MESSAGE_BYTES: Final = 65536

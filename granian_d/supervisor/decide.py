@@ -40,6 +40,7 @@ from granian_d.supervisor.vocabulary import (
     StopPlanner,
     Tick,
     Wanted,
+    WorkerClosed,
     WorkerExited,
     WorkerFailed,
     WorkerReady,
@@ -224,14 +225,7 @@ def _fail_change(turn: _Turn, reason: str, exit_code: int) -> None:
         return
     turn.set(last_failure=reason)
     turn.report("reload_failed", generation=turn.roster.committed, reason=reason)
-    _end_change(turn)
-
-
-def _end_change(turn: _Turn) -> None:
-    """Every RELOADING=1 is paired with a READY=1, whether the reload went well or not."""
-    turn.do(Announce("ready"))
-    if turn.roster.reload_again:
-        _want_reload(turn)
+    turn.set(concluding=True)
 
 
 def _on_worker_ready(turn: _Turn, event: WorkerReady) -> None:
@@ -241,6 +235,12 @@ def _on_worker_ready(turn: _Turn, event: WorkerReady) -> None:
     state = WORKER[worker.state]["ready"]
     turn.put(replace(worker, state=state, deadline=NEVER, ready_at=turn.now))
     turn.tell("worker_ready", worker)
+
+
+def _on_worker_closed(turn: _Turn, event: WorkerClosed) -> None:
+    worker = turn.roster.workers.get(event.worker)
+    if worker is not None:
+        turn.put(replace(worker, accepting=False))
 
 
 def _on_worker_failed(turn: _Turn, event: WorkerFailed) -> None:
@@ -324,6 +324,7 @@ def _settle(turn: _Turn) -> None:
     _fill(turn, turn.roster.candidate)
     _retire(turn)
     _make_room(turn)
+    _conclude(turn)
     _forget(turn)
 
 
@@ -381,7 +382,7 @@ def _promote(turn: _Turn) -> None:
     turn.set(committed=candidate, candidate=0, adjust=0, setbacks={}, last_failure="")
     turn.do(Commit(candidate))
     turn.report(event, generation=candidate, workers=turn.roster.count(candidate))
-    _end_change(turn)
+    turn.set(concluding=True)
 
 
 def _fill(turn: _Turn, generation: int) -> None:
@@ -435,6 +436,20 @@ def _make_room(turn: _Turn) -> None:
             return
 
 
+def _conclude(turn: _Turn) -> None:
+    """Say that a change is over once its outcome is what every new connection meets.
+
+    Every RELOADING=1 is paired with a READY=1, whether the reload went well or not.
+    """
+    leaving = (w for w in turn.roster.workers.values() if w.state == "draining")
+    if not turn.roster.concluding or any(worker.accepting for worker in leaving):
+        return
+    turn.set(concluding=False)
+    turn.do(Announce("ready"))
+    if turn.roster.reload_again:
+        _want_reload(turn)
+
+
 def _forget(turn: _Turn) -> None:
     """Drop the terms of generations that have nobody left."""
     roster = turn.roster
@@ -458,6 +473,7 @@ _HANDLERS: Final[dict[type, Callable[[_Turn, Any], None]]] = {
     PlanMade: _on_plan_made,
     PlanFailed: _on_plan_failed,
     WorkerReady: _on_worker_ready,
+    WorkerClosed: _on_worker_closed,
     WorkerFailed: _on_worker_failed,
     WorkerExited: _on_worker_exited,
     Tick: _on_tick,

@@ -14,7 +14,7 @@ import signal
 import time
 from typing import TYPE_CHECKING, TypeVar
 
-from granian_d.control.channel import Failed, Gone, Ready
+from granian_d.control.channel import Closed, Failed, Gone, Ready
 from granian_d.errors import DaemonError
 from granian_d.observe import scoreboard as columns
 from granian_d.plan import decode
@@ -31,6 +31,7 @@ from granian_d.supervisor.vocabulary import (
     Terms,
     Tick,
     Wanted,
+    WorkerClosed,
     WorkerExited,
     WorkerFailed,
     WorkerReady,
@@ -167,6 +168,8 @@ class _Loop:
                 message, _ = received
                 if isinstance(message, Ready):
                     yield WorkerReady(number)
+                elif isinstance(message, Closed):
+                    yield WorkerClosed(number)
                 elif isinstance(message, Failed):
                     yield WorkerFailed(number, message.reason, message.exit_code)
         except Gone:

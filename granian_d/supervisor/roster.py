@@ -27,6 +27,7 @@ class Worker:
     state: WorkerState
     deadline: float  # of its state; NEVER for none
     ready_at: float = NEVER
+    accepting: bool = True  # it may still take new connections
     hasty: bool = False  # told that the service ends, not only its generation
     reason: str = ""  # why it failed, or why it is being killed
     exit_code: int = 0  # what its failure means for a daemon that has nothing else
@@ -53,6 +54,7 @@ class Roster:
     adjust: int = 0  # workers more (or less) than the committed terms say
     last_worker: int = 0
     planning_until: float = NEVER  # the planner runs, until then at most; NEVER: it does not
+    concluding: bool = False  # the change is decided; some who must not accept any more still may
     reload_again: bool = False  # somebody wanted a reload while one was under way
     last_failure: str = ""  # why the last reload failed; "" when it did not
     stop_by: float = NEVER
@@ -67,7 +69,8 @@ class Roster:
     @property
     def reloading(self) -> bool:
         """A change is under way."""
-        return self.phase == "serving" and (self.planning or self.candidate != 0)
+        under_way = self.planning or self.candidate != 0 or self.concluding
+        return self.phase == "serving" and under_way
 
     def count(self, generation: int) -> int:
         """How many workers a generation wants."""

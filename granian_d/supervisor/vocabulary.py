@@ -64,6 +64,12 @@ class WorkerReady(NamedTuple):
     worker: int
 
 
+class WorkerClosed(NamedTuple):
+    """A draining worker accepts no more."""
+
+    worker: int
+
+
 class WorkerFailed(NamedTuple):
     """A worker says why it cannot start; its exit follows."""
 
@@ -85,7 +91,9 @@ class Tick(NamedTuple):
     beats: Mapping[int, float]
 
 
-Event = Wanted | PlanMade | PlanFailed | WorkerReady | WorkerFailed | WorkerExited | Tick
+Event = (
+    Wanted | PlanMade | PlanFailed | WorkerReady | WorkerClosed | WorkerFailed | WorkerExited | Tick
+)
 
 # --- commands ----------------------------------------------------------------------------------
 

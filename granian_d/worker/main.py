@@ -10,7 +10,7 @@ import traceback
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from granian_d.control.channel import Drain as DrainOrder
-from granian_d.control.channel import Failed, Gone, Ready, Reopen
+from granian_d.control.channel import Closed, Failed, Gone, Ready, Reopen
 from granian_d.engine.choose import choose
 from granian_d.errors import DaemonError
 from granian_d.interface import registry
@@ -148,6 +148,7 @@ class _Worker:
                 if isinstance(message, DrainOrder):
                     idle_s = self._idle_s if message.idle_s is None else message.idle_s
                     self._drain.order(message.budget_s, min(idle_s, self._idle_s))
+                    self._channel.send(Closed())
                 elif isinstance(message, Reopen):
                     self._reopen(dict(zip(message.paths, fds, strict=True)))
         except Gone:

@@ -16,7 +16,7 @@ import gc
 import re
 from typing import Final
 
-# madvise(2)
+# Advice of madvise(2):
 MADV_DONTNEED: Final = 4
 MADV_POPULATE_READ: Final = 22  # Linux 5.14; older kernels refuse it, and pages come one by one
 

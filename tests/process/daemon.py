@@ -6,6 +6,7 @@ test sleeps to wait for something.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -58,6 +59,7 @@ class Daemon:
         self._notify.bind(f"{self._short}/notify")
         self.log_path = directory / "stderr.log"
         self.process: subprocess.Popen[bytes] | None = None
+        self._open = contextlib.ExitStack()
 
     # --- life -----------------------------------------------------------------------------------
 
@@ -104,6 +106,7 @@ class Daemon:
 
     def close(self) -> None:
         """End it, whatever state it is in."""
+        self._open.close()
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(signal.SIGQUIT)
             try:
@@ -197,6 +200,14 @@ class Daemon:
         tcp = [address for address in self.addresses if address.startswith("http://")]
         return int(tcp[0].rsplit(":", 1)[1])
 
+    def connection(self) -> Connection:
+        """A keep-alive connection to the first TCP listener, closed with the daemon."""
+        return self._open.enter_context(contextlib.closing(Connection(("127.0.0.1", self.port))))
+
+    def dial(self) -> socket.socket:
+        """A bare socket connected to the first TCP listener, closed with the daemon."""
+        return self._open.enter_context(socket.create_connection(("127.0.0.1", self.port), 30))
+
     def get(self, path: str = "/", method: str = "GET", body: bytes | None = None) -> Answer:
         """One request on a new connection to the first TCP listener."""
         return fetch(("127.0.0.1", self.port), path, method, body)
@@ -271,6 +282,8 @@ _SHIM = """
 import fcntl, os, sys
 fds = [int(fd) for fd in sys.argv[1].split(",") if fd]
 high = [fcntl.fcntl(fd, fcntl.F_DUPFD, 100) for fd in fds]
+for fd in fds:
+    os.close(fd)
 for index, fd in enumerate(high):
     os.dup2(fd, 3 + index, inheritable=True)
     os.close(fd)

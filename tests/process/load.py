@@ -128,7 +128,9 @@ class _Clients:
             print(self.answered, flush=True)
         self.stopping = True
         await asyncio.gather(*tasks)
-        result = {name: getattr(self, name) for name in ("answered", "connections", "lost", "bodies")}
+        result = {
+            name: getattr(self, name) for name in ("answered", "connections", "lost", "bodies")
+        }
         print(json.dumps(result), flush=True)
 
 

@@ -33,6 +33,7 @@ from granian_d.supervisor.vocabulary import (
     Terms,
     Tick,
     Wanted,
+    WorkerClosed,
     WorkerExited,
     WorkerFailed,
     WorkerReady,
@@ -56,6 +57,7 @@ class Process:
     slot: int
     generation: int
     state: str = "starting"  # starting, ready, draining, killed
+    closed: bool = False
 
 
 @dataclass
@@ -193,6 +195,9 @@ class Master(RuleBasedStateMachine):
 
     def do_Announce(self, command: Announce):
         world = self.world
+        if command.phase == "ready":
+            deaf = [p for p in world.processes.values() if p.state == "draining"]
+            assert all(p.closed for p in deaf), "told READY while an old worker may still accept"
         if command.phase == "reloading":
             assert not world.reloading, "RELOADING twice without READY between"
         world.reloading = command.phase == "reloading"
@@ -264,6 +269,14 @@ class Master(RuleBasedStateMachine):
             if process.state == "starting":
                 process.state = "ready"
             self.feed(WorkerReady(process.number))
+
+    @alive
+    @rule(data=st.data())
+    def worker_closed(self, data):
+        process = self.pick(data, "draining")
+        if process is not None:
+            process.closed = True
+            self.feed(WorkerClosed(process.number))
 
     @alive
     @rule(data=st.data(), speaks=st.booleans())
