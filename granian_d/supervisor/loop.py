@@ -60,7 +60,7 @@ class _Loop:
         self._wake_reader, self._wake_writer = os.pipe()
         self._mute: set[int] = set()  # workers that have closed their channel and not exited yet
         self._generation = 0
-        self._rate = _Rate()
+        self._rate = _Rate(time.monotonic())
         watchdog_s = launch.notifier.watchdog_s
         self._tick_s = min(policy.TICK_S, watchdog_s / 3) if watchdog_s else policy.TICK_S
         self._next_tick = 0.0
@@ -246,9 +246,9 @@ class _Loop:
             return f"stopping, {len(roster.workers)} workers left"
         serving = len(list(roster.of(roster.committed, "ready")))
         wanted = roster.count(roster.committed)
-        workers = (
-            f"{serving} workers" if serving == wanted else f"degraded: {serving}/{wanted} workers"
-        )
+        workers = f"{serving} workers" if serving == wanted else f"{serving}/{wanted} workers"
+        if serving < wanted and roster.setbacks:
+            workers = "degraded: " + workers
         text = f"gen {roster.committed}, {workers}, {self._rate.per_s:.0f} req/s"
         if roster.reloading:
             text += ", reloading"
@@ -268,9 +268,9 @@ class _Rate:
 
     __slots__ = ("_count", "_since", "per_s")
 
-    def __init__(self) -> None:
+    def __init__(self, now: float) -> None:
         self._count = 0
-        self._since = 0.0
+        self._since = now
         self.per_s = 0.0
 
     def feed(self, count: int, now: float) -> None:

@@ -26,7 +26,7 @@ def load_application(plan: WorkerPlan) -> Any:
         LoadError: there is no such module or attribute, or the factory cannot be called. What the
             application raises by itself while it is imported is the error's cause.
     """
-    prepare_path(plan)
+    _enter_directory(plan)
     module_name, _, attribute = plan.target.partition(":")
     module = _import(module_name)
     found: Any = module
@@ -45,9 +45,14 @@ def load_application(plan: WorkerPlan) -> Any:
     return found
 
 
-def prepare_path(plan: WorkerPlan) -> None:
-    """Put the application's directory first on sys.path, as `python` does with its own."""
-    directory = plan.working_dir or os.getcwd()
+def _enter_directory(plan: WorkerPlan) -> None:
+    """Go to the application's directory and put it first on sys.path, as `python` does."""
+    if plan.working_dir:
+        try:
+            os.chdir(plan.working_dir)
+        except OSError as error:
+            raise LoadError(f"working_dir {plan.working_dir}: {error.strerror}") from None
+    directory = os.getcwd()
     if directory not in sys.path:
         sys.path.insert(0, directory)
 

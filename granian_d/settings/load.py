@@ -1,0 +1,165 @@
+"""argv + environment + TOML -> Settings, with the origin of each value.
+
+The order of things: read the three sources, put credentials in their places, let the model judge
+what takes precedence, translate its faults into one line, fill in the computed defaults.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from granian_d.errors import ConfigError
+from granian_d.settings.credentials import read_credential, references, replace
+from granian_d.settings.explain import explain
+from granian_d.settings.model import Settings, complete
+from granian_d.settings.origin import dotted, option_path, refuse
+from granian_d.settings.provenance import Provenance
+from granian_d.settings.refusal import Refusal
+from granian_d.settings.sources import (
+    Reading,
+    ReadingSource,
+    read_arguments,
+    read_environment,
+    read_toml,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
+
+    from granian_d.settings.origin import Fault, Origin
+    from granian_d.settings.toml_lines import KeyPath
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What the daemon is given beside its settings."""
+
+    inherited: tuple[str, ...] | None  # names of the passed sockets; None: a rehearsal elsewhere
+    runtime_directory: str
+    logs_directory: str
+    credentials_directory: str
+
+    @property
+    def rehearsal(self) -> bool:
+        """Whether the settings are only examined, by another process than the daemon's."""
+        return self.inherited is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """Settings that are valid, each option for itself."""
+
+    settings: Settings
+    provenance: Provenance
+    surroundings: Surroundings
+    warnings: tuple[str, ...]
+
+    def origin(self, *path: str | int) -> Origin:
+        """Where the value at `path` was written."""
+        return self.provenance.origin(path)
+
+    def line(self, path: KeyPath, reason: str) -> str:
+        """The error line about the value at `path`. Of a secret it says as little as it can."""
+        if secret := self.provenance.secret(path):
+            reason = f"the content of {secret} cannot be used here"
+        return self.provenance.fault(path, reason).line
+
+    def refusal(self, path: KeyPath, reason: str) -> ConfigError:
+        """The error that says what is wrong with the value at `path`."""
+        return ConfigError(self.line(path, reason))
+
+
+def load(
+    argv: Sequence[str],
+    environ: Mapping[str, str],
+    *,
+    inherited: tuple[str, ...] | None = (),
+) -> Loaded:
+    """The settings that these sources give.
+
+    Args:
+        argv: the command line, without the program.
+        environ: the environment, of which GRANIAN_* and systemd's directories are read.
+        inherited: the names of the sockets that systemd passed, one for each. None when the
+            settings are only examined: then neither sockets nor privileges nor, where there is no
+            directory for them, credentials are known, and none is missed.
+
+    Raises:
+        ConfigError: with one line that says what is wrong, where, and what was expected.
+    """
+    surroundings = Surroundings(
+        inherited=inherited,
+        runtime_directory=_first(environ.get("RUNTIME_DIRECTORY", "")),
+        logs_directory=_first(environ.get("LOGS_DIRECTORY", "")),
+        credentials_directory=environ.get("CREDENTIALS_DIRECTORY", ""),
+    )
+    provenance = Provenance(_read_sources(argv, environ))
+    warnings = [line for reading in provenance.readings for line in reading.warnings]
+    warnings += _put_credentials(provenance, surroundings)
+    try:
+        settings = _validate(provenance.readings)
+    except ValidationError as error:
+        raise refuse(explain(error, provenance)) from error
+    return Loaded(
+        settings=complete(settings),
+        provenance=provenance,
+        surroundings=surroundings,
+        warnings=tuple(warnings),
+    )
+
+
+def _first(directories: str) -> str:
+    """The first of the directories that systemd separates by colons."""
+    return directories.partition(":")[0]
+
+
+def _read_sources(argv: Sequence[str], environ: Mapping[str, str]) -> tuple[Reading, ...]:
+    written = (read_arguments(argv), read_environment(environ))
+    for reading in written:
+        if file := reading.values.get("config"):
+            return (*written, read_toml(str(file)))
+    return written
+
+
+def _validate(readings: tuple[Reading, ...]) -> Settings:
+    """The model's judgement on the merged sources, the first one taking precedence."""
+
+    class Sourced(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            *_: PydanticBaseSettingsSource,
+            **__: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return tuple(ReadingSource(settings_cls, reading) for reading in readings)
+
+    return Sourced()
+
+
+def _put_credentials(provenance: Provenance, surroundings: Surroundings) -> list[str]:
+    """Put the credentials into the values that name them; warnings about those left alone."""
+    directory = surroundings.credentials_directory
+    faults: list[Fault] = []
+    warnings: list[str] = []
+    for reading in provenance.readings:
+        for path, reference in list(references(reading.values)):
+            if provenance.owner(path) is not reading:
+                continue
+            reading.secrets[path] = reference
+            if surroundings.rehearsal and not directory:
+                reading.drop(option_path(path))
+                warnings.append(f"{dotted(path)}: {reference} is not known here, not examined")
+                continue
+            try:
+                replace(reading.values, path, read_credential(directory, reference))
+            except Refusal as error:
+                faults.append(provenance.fault(path, str(error)))
+    if faults:
+        raise refuse(faults)
+    return warnings

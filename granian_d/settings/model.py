@@ -1,0 +1,365 @@
+"""Every option of granian-d, once.
+
+One field is one option: its name is the TOML key, its table the TOML table, its type the kind of
+its value, and `fields.option` holds its default, its help and its bounds. Derived from it, and
+written nowhere else: the flag, the variable, the sample file, the reference, `--help`, every error
+line, and the tests that each option is read from everywhere and reaches the Plan.
+
+Rules of this file: no I/O and nothing of the machine (users, directories and host names are looked
+up by `resolve`); a validator judges one value, and what concerns two options is judged in `resolve`
+too, where it is known who wrote them. A name or variable is spelled out only where Granian's
+differs from the derived one.
+"""
+
+# No `from __future__ import annotations`: here annotations are data, pydantic evaluates them.
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any, Final, Self
+
+from pydantic import InstanceOf, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from granian_d.observe.access_log import check_format
+from granian_d.plan.model import InterfaceName, LogFormat, LogLevel, LoopName
+from granian_d.settings.addresses import Address, check_host, split_listen
+from granian_d.settings.fields import Table, duration, kind_of, option
+from granian_d.settings.kinds import PERMISSION_BITS, Text
+from granian_d.settings.refusal import Refusal
+
+
+class Listen(Table):
+    """One entry of `listen`: a string `ADDRESS[,OPTION=VALUE]...`, or a table."""
+
+    address: InstanceOf[Address] = option(..., "Where to listen.")
+    mode: int | None = option(
+        None, "Mode of a Unix socket.", kind="octal", ge=0, le=PERMISSION_BITS, example=0o660
+    )
+    owner: str | None = option(None, "Owner of a Unix socket, name or number.", example="www-data")
+    group: str | None = option(None, "Group of a Unix socket, name or number.", example="www-data")
+    backlog: int | None = option(
+        None, "Length of this socket's queue, instead of `backlog`.", ge=128, le=65535, example=4096
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split(cls, written: Any) -> Any:
+        if not isinstance(written, str):
+            return written
+        fields = split_listen(written)
+        for name in fields:
+            if name not in cls.model_fields:
+                known = ", ".join(list(cls.model_fields)[1:])
+                raise Refusal(f'"{name}" is not an option of an address; there are {known}')
+        return {name: Text(value) for name, value in fields.items()}
+
+    @model_validator(mode="after")
+    def _judge(self) -> Self:
+        for name in ("mode", "owner", "group"):
+            if getattr(self, name) is not None and not self._has_inode():
+                raise Refusal(f"{self.address} has no {name}: only a Unix socket with a path has")
+        if self.backlog is not None and self.address.kind in {"fd", "systemd"}:
+            raise Refusal(f"{self.address} has the backlog that it was opened with")
+        return self
+
+    def _has_inode(self) -> bool:
+        return self.address.kind == "unix" and not self.address.path.startswith("@")
+
+    def __str__(self) -> str:
+        return self.text({})
+
+    def text(self, instead: Mapping[str, str]) -> str:
+        """The entry as an argument, with other texts for the fields named in `instead`."""
+        texts = {
+            name: kind.text(getattr(self, name))
+            for name, field in type(self).model_fields.items()
+            if (kind := kind_of(field)) and getattr(self, name) is not None
+        }
+        address, *options = (texts | dict(instead)).items()
+        return ",".join([address[1], *(f"{name}={text}" for name, text in options)])
+
+
+class Http1(Table):
+    """HTTP/1.1."""
+
+    buffer_size: int = option(
+        417792, "Limit of a request's head: request line and fields.", unit="bytes", ge=8192
+    )
+    header_read_timeout: int = option(
+        30000,
+        "Time for a request's head to arrive, from its first byte or from the connection's start.",
+        unit="milliseconds",
+        ge=1,
+        le=60000,
+    )
+    keep_alive: bool = option(True, "Serve several requests on one connection.")
+    keep_alive_timeout: float = duration(30, "Time a connection may idle between requests.", ge=1)
+    max_headers: int = option(100, "Limit of a request's header fields, in number.", ge=1)
+
+
+class Request(Table):
+    """Requests."""
+
+    max_body_size: int = option(
+        0, "Limit of a request's body; 0 is no limit.", unit="bytes", ge=0, example=10485760
+    )
+    body_timeout: float = duration(
+        60, "Time a request's body may make no progress while it is read; 0 is no limit.", ge=0
+    )
+
+
+class Response(Table):
+    """Responses."""
+
+    write_timeout: float = duration(
+        60,
+        "Time a response may wait for its peer to read; 0 is no limit.",
+        ge=0,
+    )
+
+
+class Log(Table):
+    """Log of the daemon."""
+
+    enabled: bool = option(True, "Write a log.", flag="log")
+    level: LogLevel = option(
+        "info",
+        "Least severity that is written.",
+        aliases={"warn": "warning", "notset": "debug"},
+    )
+    format: LogFormat = option(
+        "auto", "Form of a record; auto is text, with priority prefixes when the journal reads it."
+    )
+    file: str | None = option(
+        None,
+        "File to write to, below $LOGS_DIRECTORY if relative, instead of standard error.",
+        kind="path",
+        example="error.log",
+    )
+
+
+class AccessLog(Table):
+    """Log of requests."""
+
+    enabled: bool = option(
+        False, "Write one line for each request.", flag="access-log", env="LOG_ACCESS_ENABLED"
+    )
+    fmt: str = option(
+        '[%(time)s] %(addr)s - "%(method)s %(path)s %(protocol)s" %(status)d %(dt_ms).3f',
+        "Form of a line, a %-format over atoms.",
+        env="LOG_ACCESS_FMT",
+    )
+    file: str | None = option(
+        None,
+        "File to write to, below $LOGS_DIRECTORY if relative, instead of standard output.",
+        kind="path",
+        example="access.log",
+    )
+
+    @field_validator("fmt")
+    @classmethod
+    def _check_fmt(cls, fmt: str) -> str:
+        try:
+            check_format(fmt)
+        except ValueError as error:
+            raise Refusal(str(error)) from error
+        return fmt
+
+
+class Settings(Table, BaseSettings):
+    """All options. The groups are TOML tables, the rest is the top of the file."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, validate_default=False
+    )
+
+    app: str = option(
+        ...,
+        "The application: module:attribute or path/to/file.py:attribute; the attribute is app"
+        " unless given.",
+        kind="application",
+        example="main:app",
+    )
+    config: str | None = option(
+        None,
+        "Read options from this TOML file.",
+        kind="path",
+        reload="restart",
+        short="c",
+        in_file=False,
+    )
+    interface: InterfaceName = option("rsgi", "What the application speaks.", example="asgi")
+    factory: bool = option(False, "Call the target to get the application.")
+    working_dir: str | None = option(
+        None,
+        "Directory to change to and to import from, relative to the TOML file that names it.",
+        kind="path",
+        example="/srv/app",
+    )
+    loop: LoopName = option("auto", "Event loop; auto is uvloop where it is installed.")
+    url_path_prefix: str = option(
+        "",
+        "Path that the application is mounted at (root_path, SCRIPT_NAME).",
+        kind="prefix",
+        example="/prefix",
+    )
+
+    listen: tuple[Listen, ...] = option(
+        (),
+        "Address to listen on, instead of host, port and uds; may come several times.",
+        kind="addresses",
+        example=["127.0.0.1:8000", "unix:app.sock,mode=0660"],
+    )
+    host: str = option("127.0.0.1", "Address or host name to listen on.")
+    port: int = option(8000, "Port to listen on; 0 is any free one.", ge=0, le=65535)
+    uds: str | None = option(
+        None,
+        "Unix socket to listen on, below $RUNTIME_DIRECTORY if relative, instead of host and port.",
+        kind="path",
+        example="app.sock",
+    )
+    uds_permissions: int | None = option(
+        None,
+        "Mode of Unix sockets that have none of their own.",
+        kind="octal",
+        ge=0,
+        le=PERMISSION_BITS,
+        example=0o660,
+    )
+    backlog: int = option(
+        1024, "Length of the queue of connections not accepted yet.", ge=128, le=65535
+    )
+
+    workers: int = option(1, "Number of processes that serve.", ge=1, le=512, reload="live")
+    blocking_threads: int | None = option(
+        None, "Threads of a worker that run a WSGI application.", ge=1, example=1
+    )
+    blocking_threads_idle_timeout: float = duration(
+        30, "Time after which an idle one of these threads ends.", ge=5, le=600
+    )
+    backpressure: int | None = option(
+        None, "Connections that a worker holds at once.", ge=1, example=1024
+    )
+
+    workers_startup_timeout: float = duration(
+        60, "Time for a worker to become ready.", ge=1, reload="live"
+    )
+    workers_kill_timeout: float = duration(
+        30,
+        "Time for a worker to finish its requests before it is killed.",
+        ge=1,
+        le=1800,
+        reload="live",
+    )
+    workers_stall_timeout: float = duration(
+        30,
+        "Time a worker may make no progress before it is replaced; 0 is no limit.",
+        ge=0,
+        reload="live",
+    )
+    surge: int | None = option(
+        None,
+        "Processes beyond the number of workers while they are replaced.",
+        ge=1,
+        reload="live",
+        example=1,
+    )
+
+    process_name: str | None = option(
+        None, "Name in the titles of the processes.", reload="restart", example="app"
+    )
+    pid_file: str | None = option(
+        None,
+        "File that holds the master's process id, below $RUNTIME_DIRECTORY if relative.",
+        kind="path",
+        reload="restart",
+        example="app.pid",
+    )
+    user: str | None = option(None, "User that workers become, name or number.", example="www-data")
+    group: str | None = option(
+        None,
+        "Group that workers become, name or number, instead of the user's.",
+        example="www-data",
+    )
+    umask: int | None = option(
+        None,
+        "File mode creation mask of workers.",
+        kind="octal",
+        ge=0,
+        le=PERMISSION_BITS,
+        example=0o027,
+    )
+
+    http1: Http1 = Http1()
+    request: Request = Request()
+    response: Response = Response()
+    log: Log = Log()
+    access_log: AccessLog = AccessLog()
+
+    @field_validator("app")
+    @classmethod
+    def _name_the_attribute(cls, app: str) -> str:
+        module, colon, attribute = app.partition(":")
+        attribute = attribute if colon else "app"
+        is_path = "/" in module or module.endswith(".py")
+        dotted_names = attribute if is_path else f"{module}.{attribute}"
+        if not all(name.isidentifier() for name in dotted_names.split(".")):
+            raise ValueError(app)
+        return f"{module}:{attribute}"
+
+    @field_validator("host")
+    @classmethod
+    def _check_host(cls, host: str) -> str:
+        check_host(host)
+        return host
+
+    @field_validator("url_path_prefix")
+    @classmethod
+    def _normalize_prefix(cls, prefix: str) -> str:
+        if prefix and not prefix.startswith("/"):
+            raise ValueError(prefix)
+        return prefix.rstrip("/")
+
+
+# The sections of the top of the file, by their first option.
+SECTIONS: Final = {
+    "app": "Application",
+    "listen": "Listening",
+    "workers": "Workers",
+    "workers_startup_timeout": "Life cycle",
+    "process_name": "Process",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """A default that depends on other options."""
+
+    note: str
+    value: Callable[[Any], int | str]
+
+
+# In the order in which they are filled in.
+COMPUTED: Final = {
+    "backpressure": Computed(
+        "backlog // workers, at least 1", lambda s: max(1, s.backlog // s.workers)
+    ),
+    "blocking_threads": Computed(
+        "with wsgi backpressure // 2, at least 1; else 1",
+        lambda s: max(1, s.backpressure // 2) if s.interface == "wsgi" else 1,
+    ),
+    "surge": Computed("workers", lambda s: s.workers),
+    "process_name": Computed(
+        "the TOML file's name without .toml, else app",
+        lambda s: PurePath(s.config).stem if s.config else s.app,
+    ),
+}
+
+
+def complete(settings: Settings) -> Settings:
+    """The settings with every computed default filled in."""
+    for name, computed in COMPUTED.items():
+        if getattr(settings, name) is None:
+            settings = settings.model_copy(update={name: computed.value(settings)})
+    return settings

@@ -1,0 +1,138 @@
+"""Settings -> DaemonPlan: what depends on several options, on the machine and on the moment.
+
+Relative paths are completed: `uds`, `unix:` addresses and `pid_file` below $RUNTIME_DIRECTORY,
+log files below $LOGS_DIRECTORY (each else below the current directory), and `working_dir` below
+the directory of the TOML file that names it.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from granian_d import __version__
+from granian_d.plan import (
+    AccessLogPlan,
+    DaemonPlan,
+    Limits,
+    LogPlan,
+    MasterPlan,
+    PoolPlan,
+    WorkerPlan,
+)
+from granian_d.settings.identity import plan_identity
+from granian_d.settings.listeners import plan_listeners, unbound
+
+if TYPE_CHECKING:
+    from granian_d.settings.load import Loaded
+
+_T = TypeVar("_T")
+
+
+def resolve(loaded: Loaded) -> DaemonPlan:
+    """The plan that these settings make, here and now.
+
+    Raises:
+        ConfigError: options contradict each other, or name what this machine does not have.
+        ListenError: a host name cannot be resolved.
+    """
+    settings, places = loaded.settings, loaded.surroundings
+    return DaemonPlan(
+        version=__version__,
+        master=MasterPlan(
+            process_name=_given(settings.process_name),
+            pid_file=_complete(settings.pid_file, places.runtime_directory),
+        ),
+        listeners=plan_listeners(loaded),
+        pool=PoolPlan(
+            workers=settings.workers,
+            surge=_given(settings.surge),
+            startup_timeout_s=settings.workers_startup_timeout,
+            drain_timeout_s=settings.workers_kill_timeout,
+            stall_timeout_s=settings.workers_stall_timeout,
+        ),
+        worker=_plan_worker(loaded),
+        log=LogPlan(
+            enabled=settings.log.enabled,
+            level=settings.log.level,
+            format=settings.log.format,
+            file=_complete(settings.log.file, places.logs_directory),
+        ),
+        access_log=AccessLogPlan(
+            enabled=settings.access_log.enabled,
+            fmt=settings.access_log.fmt,
+            file=_complete(settings.access_log.file, places.logs_directory),
+        ),
+    )
+
+
+def remarks(loaded: Loaded) -> tuple[str, ...]:
+    """What does not keep the daemon from starting, and its user should know."""
+    return (*loaded.warnings, *unbound(loaded))
+
+
+def _plan_worker(loaded: Loaded) -> WorkerPlan:
+    settings = loaded.settings
+    return WorkerPlan(
+        target=settings.app,
+        interface=settings.interface,
+        factory=settings.factory,
+        working_dir=_working_dir(loaded),
+        loop=settings.loop,
+        url_path_prefix=settings.url_path_prefix,
+        blocking_threads=_blocking_threads(loaded),
+        blocking_threads_idle_timeout_s=settings.blocking_threads_idle_timeout,
+        backpressure=_given(settings.backpressure),
+        limits=_plan_limits(loaded),
+        identity=plan_identity(loaded),
+    )
+
+
+def _plan_limits(loaded: Loaded) -> Limits:
+    settings = loaded.settings
+    return Limits(
+        head_bytes=settings.http1.buffer_size,
+        head_fields=settings.http1.max_headers,
+        body_bytes=settings.request.max_body_size,
+        head_timeout_s=settings.http1.header_read_timeout / 1000,
+        idle_timeout_s=settings.http1.keep_alive_timeout,
+        body_timeout_s=settings.request.body_timeout,
+        write_timeout_s=settings.response.write_timeout,
+        keep_alive=settings.http1.keep_alive,
+    )
+
+
+def _given(value: _T | None) -> _T:
+    """A value that is there because `model.complete` has filled it in."""
+    assert value is not None
+    return value
+
+
+def _complete(path: str | None, directory: str) -> str:
+    """An absolute path; empty for none."""
+    if path is None:
+        return ""
+    return os.path.normpath(Path(directory or Path.cwd(), path))
+
+
+def _working_dir(loaded: Loaded) -> str:
+    settings = loaded.settings
+    if settings.working_dir is None:
+        return ""
+    base = Path.cwd()
+    if loaded.origin("working_dir").in_file and settings.config is not None:
+        base = base / Path(settings.config).parent
+    directory = os.path.normpath(base / settings.working_dir)
+    if not loaded.surroundings.rehearsal and not Path(directory).is_dir():
+        raise loaded.refusal(("working_dir",), f"{directory} is not a directory")
+    return directory
+
+
+def _blocking_threads(loaded: Loaded) -> int:
+    threads = _given(loaded.settings.blocking_threads)
+    interface = loaded.settings.interface
+    if threads > 1 and interface != "wsgi":
+        reason = f"{threads} threads are of use to wsgi only; {interface} runs in one"
+        raise loaded.refusal(("blocking_threads",), reason)
+    return threads

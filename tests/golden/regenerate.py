@@ -1,0 +1,33 @@
+"""The rendered faces of the project, and the command that renders them anew.
+
+python -m tests.golden.regenerate
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from granian_d.settings.render import reference, sample
+from granian_d.settings.usage import NARROWEST, WIDEST, help_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROOT = Path(__file__).parents[2]
+
+FACES: dict[str, Callable[[], str]] = {
+    "etc/granian/app.toml": sample,
+    "docs/settings.md": reference,
+    "tests/golden/help-80.txt": lambda: help_text(NARROWEST),
+    "tests/golden/help-100.txt": lambda: help_text(WIDEST),
+}
+
+
+def main() -> None:
+    for name, render in FACES.items():
+        (ROOT / name).write_text(render(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

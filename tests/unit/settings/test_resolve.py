@@ -1,0 +1,162 @@
+"""Every option changes the plan, in the part that its reload class says, and paths are completed."""
+
+import dataclasses
+import os
+
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from granian_d import __version__
+from granian_d.errors import ConfigError
+from granian_d.plan import decode, encode
+from granian_d.settings import load, resolve
+from granian_d.settings.options import OPTIONS
+from tests.unit.settings.written import Sources, values
+
+# What must be set for an option to have a meaning, and what makes computed defaults stand still.
+CONTEXT = {
+    "app": ["--process-name", "app"],
+    "uds_permissions": ["--uds", "/run/app.sock"],
+    "blocking_threads": ["--interface", "wsgi"],
+    "workers": ["--surge", "1", "--backpressure", "1"],
+}
+# Values that this machine must know, or that must not look up a name.
+ON_THIS_MACHINE = {
+    "host": st.sampled_from(["127.0.0.1", "::1", "127.0.0.2"]),
+    "listen": st.sampled_from(["127.0.0.1:80", "[::1]:8000", "unix:/run/a.sock,mode=0600", "fd:7"]),
+    "user": st.just(str(os.geteuid())),
+    "group": st.just(str(os.getegid())),
+    "working_dir": st.sampled_from(["/", "/usr"]),
+}
+PART_OF_CLASS = {"restart": {"master"}, "live": {"pool"}}
+
+
+def plan_of(argv, environ=None, **facts):
+    return resolve(load(argv, environ or {}, **facts))
+
+
+@pytest.mark.parametrize("option", OPTIONS.values(), ids=lambda option: option.key)
+@settings(
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_the_option_changes_the_plan(option, data, tmp_path):
+    """An option without effect must not exist; and its effect is where its reload class says."""
+    context = CONTEXT.get(option.key, [])
+    app = [] if option.key == "app" else ["main:app"]
+    before = plan_of([*context, "main:app"])
+    if option.key == "config":
+        path = tmp_path / "other.toml"
+        path.write_text("")
+        value = str(path)
+    else:
+        value = data.draw(ON_THIS_MACHINE.get(option.key, values(option)))
+        assume(value != option.default)
+    sources = Sources(tmp_path, named=False)
+    if option.key in ON_THIS_MACHINE:
+        sources.argv = [option.flag, value]
+    else:
+        sources.write("argument", option, value)
+    after = plan_of([*context, *sources.arguments(), *app])
+    changed = {
+        field.name
+        for field in dataclasses.fields(after)
+        if getattr(before, field.name) != getattr(after, field.name)
+    }
+    assume(not (option.computed and not changed))  # the value that was computed anyway
+    assert changed
+    assert changed <= PART_OF_CLASS.get(option.reload, {"worker", "listeners", "log", "access_log"})
+
+
+def test_the_plan_of_the_defaults():
+    plan = plan_of(["main"])
+    assert plan.version == __version__
+    assert plan.worker.target == "main:app"
+    assert plan.worker.limits.head_timeout_s == 30
+    assert plan.worker.identity.uid is None
+    assert [listener.key for listener in plan.listeners] == ["tcp:127.0.0.1:8000"]
+    assert plan.pool.surge == plan.pool.workers == 1
+    assert (
+        plan.master.pid_file
+        == plan.log.file
+        == plan.access_log.file
+        == plan.worker.working_dir
+        == ""
+    )
+
+
+def test_the_plan_survives_the_pipe():
+    plan = plan_of(["main", "--listen", ":80", "--umask", "027", "--workers-kill-timeout", "1m30s"])
+    assert decode(encode(plan)) == plan
+    assert plan.pool.drain_timeout_s == 90
+
+
+@pytest.mark.parametrize("interface", ["asgi", "asginl", "rsgi"])
+def test_threads_are_for_wsgi(interface, tmp_path):
+    file = tmp_path / "app.toml"
+    file.write_text(f'interface = "{interface}"\nblocking_threads = 4\n')
+    with pytest.raises(ConfigError) as caught:
+        plan_of(["main", "-c", str(file)])
+    assert str(caught.value) == (
+        f"{file}:2: blocking_threads: 4 threads are of use to wsgi only; {interface} runs in one"
+    )
+    assert (
+        plan_of(["main", "--interface", "wsgi", "--blocking-threads", "4"]).worker.blocking_threads
+        == 4
+    )
+    assert (
+        plan_of(
+            ["main", "--interface", interface, "--blocking-threads", "1"]
+        ).worker.blocking_threads
+        == 1
+    )
+
+
+class TestPaths:
+    def test_below_the_directories_of_systemd(self):
+        argv = [
+            "main",
+            "--pid-file",
+            "a.pid",
+            "--uds",
+            "a.sock",
+            "--log-file",
+            "l/e.log",
+            "--access-log-file",
+            "a.log",
+        ]
+        plan = plan_of(
+            argv, {"RUNTIME_DIRECTORY": "/run/x:/run/y", "LOGS_DIRECTORY": "/var/log/x:/z"}
+        )
+        assert plan.master.pid_file == "/run/x/a.pid"
+        assert plan.listeners[0].path == "/run/x/a.sock"
+        assert plan.log.file == "/var/log/x/l/e.log"
+        assert plan.access_log.file == "/var/log/x/a.log"
+
+    def test_below_the_current_directory_without_them(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        plan = plan_of(["main", "--pid-file", "run/../a.pid", "--log-file", "e.log"])
+        assert plan.master.pid_file == f"{tmp_path}/a.pid"
+        assert plan.log.file == f"{tmp_path}/e.log"
+
+    def test_absolute_ones_stay(self):
+        plan = plan_of(["main", "--pid-file", "/p/a.pid"], {"RUNTIME_DIRECTORY": "/run/x"})
+        assert plan.master.pid_file == "/p/a.pid"
+
+    def test_the_working_directory_belongs_to_the_file_that_names_it(self, tmp_path, monkeypatch):
+        (tmp_path / "site/code").mkdir(parents=True)
+        (tmp_path / "code").mkdir()
+        (tmp_path / "site/app.toml").write_text('working_dir = "code"')
+        monkeypatch.chdir(tmp_path)
+        assert (
+            plan_of(["main", "-c", "site/app.toml"]).worker.working_dir == f"{tmp_path}/site/code"
+        )
+        assert plan_of(["main", "--working-dir", "code"]).worker.working_dir == f"{tmp_path}/code"
+
+    def test_the_working_directory_must_exist(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises(ConfigError) as caught:
+            plan_of(["main", "--working-dir", "nowhere"])
+        assert str(caught.value) == f"--working-dir: {tmp_path}/nowhere is not a directory"
+        assert plan_of(["main", "--working-dir", "nowhere"], inherited=None)
