@@ -219,7 +219,7 @@ def _fail_change(turn: _Turn, reason: str, exit_code: int) -> None:
     if turn.roster.phase == "booting":
         if reason:
             turn.report("boot_failed", reason=reason)
-        turn.set(exit_code=exit_code)
+        turn.set(exit_code=exit_code, last_failure=reason)
         _begin_stop(turn)
         turn.set(quitting=True)
         return
@@ -247,7 +247,8 @@ def _on_worker_failed(turn: _Turn, event: WorkerFailed) -> None:
     worker = turn.roster.workers.get(event.worker)
     if worker is None:
         return
-    turn.put(replace(worker, reason=event.reason, exit_code=event.exit_code))
+    summary = event.reason.partition("\n")[0]  # a traceback is told once, here and now
+    turn.put(replace(worker, reason=summary, exit_code=event.exit_code))
     turn.tell("worker_failed", worker, reason=event.reason)
 
 

@@ -16,7 +16,7 @@ from granian_d.errors import ListenError
 from granian_d.systemd.activation import InheritedSocket, check_listening
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from granian_d.plan import ListenerPlan
 
@@ -44,18 +44,15 @@ class Listeners:
         Raises:
             ListenError: one of them cannot be had. The others of this call are closed again.
         """
-        opened: list[str] = []
+        wanted = tuple(plans)
+        new = tuple(plan.key for plan in wanted if plan.key not in self._held)
         try:
-            for plan in plans:
-                if plan.key in self._held:
-                    self._adjust(plan)
-                else:
-                    self._held[plan.key] = self._open_one(plan)
-                    opened.append(plan.key)
+            for plan in wanted:
+                self._open_or_adjust(plan)
         except ListenError:
-            self.retain(set(self._held) - set(opened))
+            self.retain(set(self._held) - set(new))
             raise
-        return tuple(opened)
+        return new
 
     def retain(self, keys: Iterable[str]) -> None:
         """Close all but these; unlink the unix sockets among them that are ours."""
@@ -79,6 +76,16 @@ class Listeners:
             os.close(inherited.fd)
         self._inherited = ()
 
+    def _open_or_adjust(self, plan: ListenerPlan) -> None:
+        try:
+            if plan.key in self._held:
+                self._adjust(plan)
+            else:
+                self._held[plan.key] = self._open_one(plan)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise ListenError(f"cannot listen on {plan.key}: {reason}") from error
+
     def _adjust(self, plan: ListenerPlan) -> None:
         """Apply to an open socket what a new plan may change without losing its queue."""
         if plan.kind == "unix" and not plan.path.startswith("@"):
@@ -91,7 +98,9 @@ class Listeners:
         if plan.kind == "systemd":
             return self._open_inherited(plan)
         open_one = {"tcp": _open_tcp, "unix": self._open_unix, "fd": _open_fd}[plan.kind]
-        return (_listening(plan, open_one),)
+        sock = open_one(plan)
+        sock.setblocking(False)
+        return (sock,)
 
     def _open_inherited(self, plan: ListenerPlan) -> tuple[socket.socket, ...]:
         chosen = [s for s in self._inherited if plan.name in ("", s.name)]
@@ -142,18 +151,8 @@ class Listeners:
             status = os.lstat(path)
             if (status.st_dev, status.st_ino) == made:
                 os.unlink(path)
-        except FileNotFoundError:
-            return
-
-
-def _listening(plan: ListenerPlan, make: Callable[[ListenerPlan], socket.socket]) -> socket.socket:
-    """A socket that listens and does not block, or a ListenError that names the address."""
-    try:
-        sock = make(plan)
-    except OSError as error:
-        raise ListenError(f"cannot listen on {plan.key}: {error.strerror or error}") from error
-    sock.setblocking(False)
-    return sock
+        except OSError:
+            return  # it has gone, or may not be removed: the next daemon takes a stale socket over
 
 
 def _open_tcp(plan: ListenerPlan) -> socket.socket:

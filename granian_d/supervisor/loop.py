@@ -243,7 +243,8 @@ class _Loop:
         if roster.phase == "booting":
             return "starting"
         if roster.phase != "serving":
-            return f"stopping, {len(roster.workers)} workers left"
+            why = f"could not start: {roster.last_failure[:300]}" if not roster.committed else ""
+            return why or f"stopping, {len(roster.workers)} workers left"
         serving = len(list(roster.of(roster.committed, "ready")))
         wanted = roster.count(roster.committed)
         workers = f"{serving} workers" if serving == wanted else f"{serving}/{wanted} workers"
@@ -253,7 +254,7 @@ class _Loop:
         if roster.reloading:
             text += ", reloading"
         if roster.last_failure:
-            text += f"; last reload failed: {roster.last_failure.splitlines()[-1][:300]}"
+            text += f"; last reload failed: {roster.last_failure[:300]}"
         return text
 
     def _close(self) -> None:

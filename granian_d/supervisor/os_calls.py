@@ -252,7 +252,7 @@ class OsCalls:
         elif command.phase == "reloading":
             self.notifier.reloading()
         else:
-            self.notifier.stopping("stopping")
+            self.notifier.stopping(self.status)
 
     def _close_listeners(self, _: CloseListeners) -> None:
         self.listeners.retain(())

@@ -33,11 +33,11 @@ def load_application(plan: WorkerPlan) -> Any:
     for name in attribute.split("."):
         try:
             found = getattr(found, name)
-        except AttributeError as error:
+        except AttributeError:
             near = ", ".join(_callables(found)) or "none"
             raise LoadError(
                 f"{plan.target}: {module_name} has no attribute {name!r} (callables: {near})"
-            ) from error
+            ) from None
     if plan.factory:
         found = _call_factory(plan.target, found)
     if not callable(found) and not hasattr(found, "__rsgi__"):
@@ -63,7 +63,7 @@ def _import(name: str) -> ModuleType:
         return _import_file(name) if is_path else import_module(name)
     except ImportError as error:
         if not is_path and error.name is not None and _is_part_of(error.name, name):
-            raise LoadError(f"there is no module {error.name!r} (looked for {name})") from error
+            raise LoadError(f"there is no module {error.name!r} (looked for {name})") from None
         raise LoadError(f"importing {name} failed: {_brief(error)}") from error
     except Exception as error:
         raise LoadError(f"importing {name} failed: {_brief(error)}") from error

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import faulthandler
+import importlib
 import os
 import signal
 import traceback
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from granian_d.control.channel import Drain as DrainOrder
 from granian_d.control.channel import Closed, Failed, Gone, Ready, Reopen
+from granian_d.control.channel import Drain as DrainOrder
 from granian_d.engine.choose import choose
 from granian_d.errors import DaemonError
 from granian_d.interface import registry
@@ -27,6 +28,8 @@ from granian_d.worker.drain import Drain
 from granian_d.worker.load import load_application
 
 if TYPE_CHECKING:
+    from types import CodeType
+
     from granian_d.control.channel import Post
     from granian_d.interface.contract import Interface
     from granian_d.observe.log import Log, LogFile
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from granian_d.plan import DaemonPlan, WorkerPlan
 
 MASTER_IS_DEAD = 1
+PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
 REASON_CHARS = 16_000  # the end of a traceback says most; a message to the master is bounded
 
 
@@ -192,7 +196,17 @@ def _explain(error: Exception) -> str:
     cause = error.__cause__ if isinstance(error, DaemonError) else error
     if cause is None:
         return str(error)
-    return f"{error}\n{''.join(traceback.format_exception(cause)).rstrip()}"
+    frames = cause.__traceback__
+    while frames is not None and frames.tb_next and _is_machinery(frames.tb_frame.f_code):
+        frames = frames.tb_next  # the way to the application is always the same
+    text = "".join(traceback.format_exception(type(cause), cause, frames)).rstrip()
+    return f"{error}\n{text}"
+
+
+def _is_machinery(code: CodeType) -> bool:
+    """The code belongs to the import system or to granian-d."""
+    name = code.co_filename
+    return name.startswith(("<frozen importlib", PACKAGE)) or name == importlib.__file__
 
 
 def _close(loop: asyncio.AbstractEventLoop) -> None:
