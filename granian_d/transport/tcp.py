@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from granian_d.engine.contract import NEVER
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 # Above it `write` says "wait": enough for a few large parts, little enough for 10 000 slow readers.
 HIGH_WATER_BYTES: Final = 256 * 1024
 LINGER_S: Final = 2.0  # for the peer to read the answer and close; a lost peer costs no more
+_NO_LINGER: Final = struct.pack("ii", 1, 0)  # struct linger: on, for no time (socket(7))
 FLUSH_LOOK_S: Final = 1.0  # how often the flushing of a finished connection is looked at
 
 
@@ -193,8 +195,11 @@ class StreamConnection(asyncio.Protocol):
         self._look_again()
 
     def abort(self) -> None:
-        """Close at once."""
+        """Close at once, with a RST: an answer that ends with its connection must not look whole."""
         self._finishing = True
+        sock = self._transport.get_extra_info("socket")
+        if sock is not None and not self._transport.is_closing():
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
         self._transport.abort()
 
     # --- called by the worker and its timer ------------------------------------------------------
@@ -214,7 +219,7 @@ class StreamConnection(asyncio.Protocol):
             self._unsent = unsent
             self._look_again()
         else:
-            self._transport.abort()
+            self.abort()
 
     def drain(self, idle_s: float) -> None:
         """Finish what is going on; see engine.contract.Endpoint.drain."""

@@ -1,0 +1,1 @@
+"""Bytes to Exchanges and back. See README.md."""

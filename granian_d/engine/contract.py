@@ -1,0 +1,95 @@
+"""What a transport and an engine are to each other: the two halves of one connection.
+
+The engine is sans-I/O: bytes, the end of the stream and expired deadlines are fed to an Endpoint;
+what it wants done it asks of its Wire. Time is the coarse clock below, never a call of its own.
+
+A transport feeds in this order: `feed_data` any number of times, `feed_eof` at most once,
+`feed_lost` exactly once and last. Between them `feed_room` after a `write` that returned False,
+`expire` when `deadline` has passed, `drain` at most once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Protocol
+
+if TYPE_CHECKING:
+    from granian_d.http.exchange import Exchange, Observer
+
+NEVER: Final = float("inf")
+
+
+class Clock:
+    """CLOCK_MONOTONIC in seconds, as of the last tick of the worker's one coarse timer."""
+
+    __slots__ = ("now",)
+
+    def __init__(self, now: float) -> None:
+        self.now = now
+
+
+class Wire(Protocol):
+    """What an Endpoint may ask of its transport."""
+
+    def write(self, data: bytes) -> bool:
+        """Queue bytes. False when the queue is above its high-water mark: wait for `feed_room`."""
+
+    def pause(self) -> None:
+        """Stop feeding data (idempotent)."""
+
+    def resume(self) -> None:
+        """Feed data again (idempotent). Never feeds from within the call."""
+
+    def queued_bytes(self) -> int:
+        """Bytes of the queue that the peer has not taken yet: how a slow peer shows progress."""
+
+    def finish(self) -> None:
+        """Write out the queue, half-close, discard what still arrives, then close.
+
+        Lingering for a moment keeps the peer from losing the answer to a RST (RFC 9112 9.6).
+        Nothing but `feed_lost` is fed after this call.
+        """
+
+    def abort(self) -> None:
+        """Close at once with a reset and drop the queue; only `feed_lost` is fed after this call.
+
+        The reset is what keeps a peer from taking a response that is delimited by the end of the
+        connection (RFC 9112 6.3) for complete.
+        """
+
+
+class Endpoint(Protocol):
+    """One connection at wire level."""
+
+    deadline: float
+    """When `expire` wants to be called, on the scale of `Clock.now`; NEVER if not at all."""
+
+    def feed_data(self, data: bytes) -> None:
+        """Bytes have arrived."""
+
+    def feed_eof(self) -> None:
+        """The peer has closed its sending side; the other direction may still be open."""
+
+    def feed_lost(self) -> None:
+        """The connection is gone in both directions."""
+
+    def feed_room(self) -> None:
+        """The wire's queue has fallen below its low-water mark."""
+
+    def expire(self) -> None:
+        """`deadline` has passed."""
+
+    def drain(self, idle_s: float) -> None:
+        """Finish what is going on, start nothing new after it.
+
+        The next answer says `Connection: close`. A connection on which no request is under way
+        is closed once it has been idle for `idle_s` seconds since its last answer.
+        """
+
+
+class Service(Protocol):
+    """Where an engine's exchanges go: the worker's dispatch."""
+
+    observer: Observer
+
+    def serve(self, exchange: Exchange) -> None:
+        """Have the application answer the exchange. Never raises, never blocks."""

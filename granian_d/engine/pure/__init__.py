@@ -1,0 +1,1 @@
+"""The engine in Python, on h11. See README.md."""

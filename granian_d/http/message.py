@@ -1,0 +1,83 @@
+"""Heads of messages, as every floor above and below sees them.
+
+Rules of this file: plain records, no behaviour beyond what their fields imply. Field names are
+lower-case bytes, values are stripped of optional white space (RFC 9110 5.5), order and duplicates
+are kept as received.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+Fields = list[tuple[bytes, bytes]]
+FieldPairs = Iterable[tuple[bytes, bytes]]
+HttpVersion = Literal["1.0", "1.1", "2", "3"]
+
+
+class Peer:
+    """The two ends of one connection, as the socket tells them.
+
+    Attributes:
+        client: (address, port) of the peer; None on a unix socket.
+        server: (address, port) of our end; (path, None) on a unix socket.
+        scheme: "http" or "https".
+    """
+
+    __slots__ = ("client", "scheme", "server")
+
+    def __init__(
+        self,
+        client: tuple[str, int] | None,
+        server: tuple[str, int | None] | None,
+        scheme: str = "http",
+    ) -> None:
+        self.client = client
+        self.server = server
+        self.scheme = scheme
+
+
+class RequestHead:
+    """A request line with its header section, judged and well-formed.
+
+    Attributes:
+        method: the method as sent, case kept.
+        raw_path: path of the target, percent-encoded (b"*" for asterisk-form, b"" for CONNECT).
+        query: what follows the first "?", without it.
+        authority: Host field, authority of an absolute-form target or `:authority`; b"" if none.
+        version: "1.0", "1.1", "2" or "3".
+        fields: header section (lower-case name, value).
+        content_length: of the body; None when it is chunked (or ended by the stream).
+        expects_continue: the client waits for a 100 before it sends the body (RFC 9110 10.1.1).
+    """
+
+    __slots__ = (
+        "authority",
+        "content_length",
+        "expects_continue",
+        "fields",
+        "method",
+        "query",
+        "raw_path",
+        "version",
+    )
+
+    def __init__(
+        self,
+        method: str,
+        raw_path: bytes,
+        query: bytes,
+        authority: bytes,
+        version: HttpVersion,
+        fields: Fields,
+        content_length: int | None,
+        expects_continue: bool,
+    ) -> None:
+        self.method = method
+        self.raw_path = raw_path
+        self.query = query
+        self.authority = authority
+        self.version = version
+        self.fields = fields
+        self.content_length = content_length
+        self.expects_continue = expects_continue

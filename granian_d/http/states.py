@@ -1,0 +1,23 @@
+"""The life of a response, as a table.
+
+`NEXT[state][input]` is the state that follows; a pair that is not in the table is a FlowError of
+the application. The request side needs no table: parts arrive, then it ends, or the peer is gone.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+AWAITED: Final = 0  # no head yet
+STARTED: Final = 1  # head given; body may follow
+FINISHED: Final = 2  # complete
+ABORTED: Final = 3  # cut: by us, or because the peer has gone
+
+NAMES: Final = {AWAITED: "awaited", STARTED: "started", FINISHED: "finished", ABORTED: "aborted"}
+
+NEXT: Final[dict[int, dict[str, int]]] = {
+    AWAITED: {"inform": AWAITED, "start": STARTED, "abort": ABORTED},
+    STARTED: {"send": STARTED, "finish": FINISHED, "abort": ABORTED},
+    FINISHED: {"abort": FINISHED},
+    ABORTED: {"abort": ABORTED},
+}
