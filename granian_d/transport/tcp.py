@@ -195,7 +195,7 @@ class StreamConnection(asyncio.Protocol):
         self._look_again()
 
     def abort(self) -> None:
-        """Close at once, with a RST: an answer that ends with its connection must not look whole."""
+        """Close at once, with a RST: an answer delimited by the close must not look whole."""
         self._finishing = True
         sock = self._transport.get_extra_info("socket")
         if sock is not None and not self._transport.is_closing():

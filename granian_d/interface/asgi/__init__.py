@@ -1,0 +1,5 @@
+"""ASGI 3, for HTTP and for lifespan. See README.md."""
+
+from granian_d.interface.asgi.application import make, make_without_lifespan
+
+__all__ = ["make", "make_without_lifespan"]

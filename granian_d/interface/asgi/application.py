@@ -1,0 +1,74 @@
+"""An ASGI application as the worker sees it: an Interface."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from granian_d.errors import LoadError
+from granian_d.interface.asgi.conversation import Conversation
+from granian_d.interface.asgi.lifespan import Lifespan
+from granian_d.interface.asgi.scope import http_scope
+from granian_d.interface.calls import Calls
+
+if TYPE_CHECKING:
+    from granian_d.http.exchange import Exchange
+    from granian_d.interface.contract import Application, Context
+
+
+class AsgiApplication:
+    """One ASGI application with its state.
+
+    Attributes:
+        notes: what happened in the lifespan that is no error of the daemon; for the log.
+    """
+
+    __slots__ = ("_app", "_calls", "_lifespan", "_loop", "_root_path", "_state", "notes")
+
+    def __init__(self, app: Application, context: Context, with_lifespan: bool) -> None:
+        if not callable(app):
+            raise LoadError(
+                f"an ASGI application is called with (scope, receive, send), and "
+                f"{type(app).__name__} objects cannot be called"
+            )
+        self._app = app
+        self._loop = context.loop
+        self._root_path = context.root_path
+        self._state: dict[str, Any] = {}
+        self._calls = Calls(context.loop)
+        self.notes: list[str] = []
+        self._lifespan = (
+            Lifespan(app, context.loop, self._state, self.notes) if with_lifespan else None
+        )
+
+    async def startup(self) -> None:
+        """See `interface.contract.Interface`."""
+        if self._lifespan is not None:
+            await self._lifespan.startup()
+
+    def serve(self, exchange: Exchange) -> None:
+        """See `interface.contract.Interface`."""
+        scope = http_scope(exchange.head, exchange.peer, self._root_path, self._state)
+        self._calls.start(Conversation(self._app, scope, exchange, self._calls, self._loop))
+
+    async def settle(self) -> None:
+        """See `interface.contract.Interface`."""
+        await self._calls.settle()
+
+    async def shutdown(self) -> None:
+        """See `interface.contract.Interface`."""
+        await self._calls.cancel()
+        if self._lifespan is not None:
+            await self._lifespan.shutdown()
+
+    def close(self) -> None:
+        """See `interface.contract.Interface`: nothing is left to do for ASGI."""
+
+
+def make(app: Application, context: Context) -> AsgiApplication:
+    """The interface `asgi`."""
+    return AsgiApplication(app, context, with_lifespan=True)
+
+
+def make_without_lifespan(app: Application, context: Context) -> AsgiApplication:
+    """The interface `asginl`: the application is never told that it starts or stops."""
+    return AsgiApplication(app, context, with_lifespan=False)

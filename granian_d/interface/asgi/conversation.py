@@ -1,0 +1,348 @@
+"""One HTTP request in ASGI's terms: `receive` and `send` over an Exchange.
+
+Rules of this file:
+- An awaitable that can complete at once does. A Future is made only where one must really wait.
+- The order of messages is a table, MOMENT: each has one phase in which it means something.
+- The Exchange is touched on the loop's thread alone, as everywhere in this package.
+
+    phase     HEAD --start--> BODY --body, the last--> DONE
+                                |--pathsend--> FILE --all sent--> DONE
+                                '--body, the last, trailers announced--> TRAILERS --> DONE
+
+The engine may end an exchange too (the peer is lost, a timeout, a malformed body). Its state is
+then ahead of the phase, and what the application still sends is Disconnected, not its fault.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+from granian_d.errors import Disconnected, FlowError, InvalidResponse, RemoteError
+from granian_d.http import states
+from granian_d.interface.asgi.messages import as_bytes, as_fields, as_status
+from granian_d.interface.departure import is_departure
+from granian_d.interface.fields import declared_length, is_event_stream
+from granian_d.interface.files import open_regular
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from granian_d.http.exchange import Exchange
+    from granian_d.http.message import Fields
+    from granian_d.interface.asgi.scope import Scope
+    from granian_d.interface.calls import Calls
+    from granian_d.interface.contract import Application
+    from granian_d.interface.files import OpenFile
+
+Message = dict[str, Any]
+
+HEAD: Final = 0
+BODY: Final = 1
+FILE: Final = 2
+TRAILERS: Final = 3
+DONE: Final = 4
+
+PHASES: Final = {
+    HEAD: "the response has not been started",
+    BODY: "the response has been started",
+    FILE: "a file is being sent as the rest of the body",
+    TRAILERS: "the body is complete and trailers are awaited",
+    DONE: "the response is complete",
+}
+
+MOMENT: Final = {
+    "http.response.early_hint": HEAD,
+    "http.response.start": HEAD,
+    "http.response.body": BODY,
+    "http.response.pathsend": BODY,
+    "http.response.trailers": TRAILERS,
+}
+
+
+class Conversation:
+    """One call of the application for one Exchange."""
+
+    __slots__ = (
+        "_announced",
+        "_app",
+        "_broken",
+        "_calls",
+        "_exchange",
+        "_fields",
+        "_file",
+        "_forget_gone",
+        "_loop",
+        "_phase",
+        "_readers",
+        "_request_over",
+        "_scope",
+        "_trailers",
+        "_writers",
+        "task",
+    )
+
+    def __init__(
+        self,
+        app: Application,
+        scope: Scope,
+        exchange: Exchange,
+        calls: Calls,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._app = app
+        self._scope = scope
+        self._exchange = exchange
+        self._calls = calls
+        self._loop = loop
+        self._phase = HEAD
+        self._request_over = False  # the last http.request has been received
+        self._broken = False  # the rest of the request's body will never come
+        self._announced = False  # trailers will follow the body
+        self._fields: Fields = []
+        self._trailers: Fields = []
+        self._file: OpenFile | None = None  # while it is being sent
+        self._readers: list[asyncio.Future[None]] = []
+        self._writers: list[asyncio.Future[None]] = []
+        self._forget_gone: Callable[[], object] | None = None
+        self.task: asyncio.Task[None] | None = None
+
+    # --- the call ----------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Call the application, and end the exchange whatever comes of it."""
+        try:
+            await self._app(self._scope, self.receive, self.send)
+        except GeneratorExit:  # the task is being destroyed, not run
+            raise
+        except BaseException as error:  # noqa: BLE001 - SystemExit too: it must not end the loop
+            self._raised(error)
+        else:
+            self._returned()
+        if self._forget_gone is not None:
+            self._forget_gone()
+            self._forget_gone = None  # it holds us: what is left must not wait for the collector
+        self._calls.ended(self)
+
+    def _raised(self, error: BaseException) -> None:
+        exchange = self._exchange
+        ours = self._calls.closing and isinstance(error, asyncio.CancelledError)
+        if ours or is_departure(error):
+            if self._phase != DONE:
+                exchange.abort()
+        else:
+            exchange.observer.crashed(exchange, error)
+            if self._phase != DONE:
+                exchange.fail()
+        self._over()
+
+    def _returned(self) -> None:
+        if self._phase in {DONE, FILE}:
+            return
+        exchange = self._exchange
+        if exchange.gone or self._broken or self._ended_below():
+            exchange.abort()
+        else:
+            when = PHASES[self._phase]
+            error = FlowError(f"the application returned before the end of its response: {when}")
+            exchange.observer.crashed(exchange, error)
+            exchange.fail()
+        self._over()
+
+    # --- receive -----------------------------------------------------------------------------
+
+    async def receive(self) -> Message:
+        """The next part of the request's body; after the last, wait for the end."""
+        exchange = self._exchange
+        while not self._request_over:
+            message = self._request_message()
+            if message is not None:
+                return message
+            if self._phase == DONE or self._ended_below():
+                return {"type": "http.disconnect"}
+            waiter = self._waiter(self._readers)
+            exchange.when_readable(self._wake_readers)
+            await waiter
+        while not (self._broken or self._phase == DONE or exchange.gone or self._ended_below()):
+            if self._forget_gone is None:
+                self._forget_gone = exchange.when_gone(self._wake_readers)
+            await self._waiter(self._readers)
+        return {"type": "http.disconnect"}
+
+    def _request_message(self) -> Message | None:
+        """What has arrived of the body, in one message; None to wait for more."""
+        pull = self._exchange.pull
+        try:
+            part = pull()
+        except RemoteError:
+            self._request_over = self._broken = True
+            return {"type": "http.disconnect"}
+        if part is None:
+            return None
+        if part:
+            part = self._with_following(part)
+        else:
+            self._request_over = True
+        return {"type": "http.request", "body": part, "more_body": not self._request_over}
+
+    def _with_following(self, part: bytes) -> bytes:
+        parts: list[bytes] = []
+        while True:
+            try:
+                following = self._exchange.pull()
+            except RemoteError:  # the next pull says so again
+                break
+            if following is None:
+                break
+            if not following:
+                self._request_over = True
+                break
+            parts.append(following)
+        return b"".join((part, *parts)) if parts else part
+
+    # --- send --------------------------------------------------------------------------------
+
+    async def send(self, message: Message) -> None:
+        """Take one message of the response; returns when there is room for the next."""
+        kind = message["type"]
+        if kind == "http.response.body":
+            if not self._take_body(message):
+                await self._room()
+        elif kind == "http.response.start":
+            self._take_start(message)
+        elif kind == "http.response.pathsend":
+            await self._send_file(message)
+        elif kind == "http.response.trailers":
+            self._take_trailers(message)
+        elif kind == "http.response.early_hint":
+            self._check(kind)
+            links = [(b"link", as_bytes(link, "a link")) for link in message.get("links", ())]
+            self._exchange.inform(103, links)
+        else:
+            raise FlowError(f"no message of an HTTP response is called {kind!r}")
+
+    def _take_start(self, message: Message) -> None:
+        exchange = self._exchange
+        if self._phase != HEAD or exchange.state != states.AWAITED:
+            self._check("http.response.start")
+        fields = as_fields(message.get("headers", ()))
+        exchange.start(as_status(message), fields)
+        self._fields = fields
+        self._announced = bool(message.get("trailers", False))
+        self._phase = BODY
+        if is_event_stream(fields):
+            exchange.send(b"")
+
+    def _take_body(self, message: Message) -> bool:
+        """Whether there is room for more, or nothing more to come."""
+        exchange = self._exchange
+        if self._phase != BODY or exchange.state != states.STARTED:
+            self._check("http.response.body")
+        body = message.get("body", b"")
+        if type(body) is not bytes:
+            body = as_bytes(body, "a body")
+        if message.get("more_body", False):
+            return exchange.send(body)
+        if self._announced:
+            exchange.send(body)
+            self._phase = TRAILERS
+            return True
+        exchange.send(body, True)
+        self._over()
+        return True
+
+    def _take_trailers(self, message: Message) -> None:
+        self._check("http.response.trailers")
+        self._trailers += as_fields(message.get("headers", ()))
+        if not message.get("more_trailers", False):
+            self._exchange.finish(self._trailers)
+            self._over()
+
+    async def _send_file(self, message: Message) -> None:
+        self._check("http.response.pathsend")
+        exchange = self._exchange
+        # The head may have gone out already, so what it says holds even when the file has grown
+        # since the application looked; one that has shrunk is cut.
+        declared = declared_length(self._fields)
+        try:
+            self._file = file = open_regular(message["path"])
+        except (OSError, ValueError) as error:
+            # An OSError out of `send` would say that the peer has gone.
+            raise InvalidResponse(f"cannot send a file: {error}") from error
+        length = file.size_bytes if declared is None else declared
+        self._phase = FILE
+        try:
+            if exchange.head.method == "HEAD":
+                exchange.finish()
+                self._file_done(True)
+            else:
+                exchange.send_file(file.fd, 0, length, self._file_done)
+        except BaseException:
+            self._close_file()
+            self._phase = BODY
+            raise
+        while self._file is not None:
+            await self._waiter(self._writers)
+        if exchange.state != states.FINISHED:
+            if file.size_bytes < length:
+                raise InvalidResponse("the file is shorter than its Content-Length")
+            raise Disconnected("the peer has gone")
+
+    def _file_done(self, complete: bool) -> None:
+        file = self._file
+        if file is not None and not complete:
+            file.look()
+        self._close_file()
+        self._over()
+
+    def _close_file(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
+
+    def _check(self, kind: str) -> None:
+        """Refuse a message that has no meaning now."""
+        if self._ended_below():
+            raise Disconnected("the peer has gone")
+        if self._phase != MOMENT[kind]:
+            raise FlowError(f"{kind} has no meaning now: {PHASES[self._phase]}")
+
+    # --- waiting -----------------------------------------------------------------------------
+
+    async def _room(self) -> None:
+        waiter = self._waiter(self._writers)
+        self._exchange.when_room(self._wake_writers)
+        await waiter
+        if self._exchange.state == states.ABORTED:
+            raise Disconnected("the peer has gone")
+
+    def _waiter(self, waiters: list[asyncio.Future[None]]) -> asyncio.Future[None]:
+        # One Future for each waiting task: cancelling a task cancels the Future it waits for.
+        waiter = self._loop.create_future()
+        waiters.append(waiter)
+        return waiter
+
+    def _wake_readers(self) -> None:
+        waiters, self._readers = self._readers, []
+        _wake(waiters)
+
+    def _wake_writers(self) -> None:
+        waiters, self._writers = self._writers, []
+        _wake(waiters)
+
+    def _over(self) -> None:
+        self._phase = DONE
+        if self._readers:
+            self._wake_readers()
+        if self._writers:
+            self._wake_writers()
+
+    def _ended_below(self) -> bool:
+        """Whether the exchange has ended without our doing."""
+        return self._phase != DONE and self._exchange.state >= states.FINISHED
+
+
+def _wake(waiters: list[asyncio.Future[None]]) -> None:
+    for waiter in waiters:
+        if not waiter.done():
+            waiter.set_result(None)

@@ -1,0 +1,45 @@
+"""What an application puts into its messages, made into what an Exchange takes.
+
+Types are judged here, values by the engine. Nothing is converted that the specification does not
+call a byte string; what merely looks like one (bytearray, memoryview) is.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from granian_d.errors import InvalidResponse
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from granian_d.http.message import Fields
+
+
+def as_status(message: Mapping[str, Any]) -> int:
+    """The status of an http.response.start."""
+    status = message.get("status")
+    if not isinstance(status, int):
+        raise InvalidResponse(f"status must be an int, not {type(status).__name__}")
+    return int(status)
+
+
+def as_fields(headers: Any) -> Fields:
+    """Header pairs, from any iterable of pairs of byte strings, as a list of our own."""
+    fields: Fields = []
+    try:
+        for name, value in headers:
+            if type(name) is bytes and type(value) is bytes:
+                fields.append((name, value))
+            else:
+                fields.append((as_bytes(name, "a header name"), as_bytes(value, "a header value")))
+    except (TypeError, ValueError) as error:
+        raise InvalidResponse("headers must be an iterable of (name, value) pairs") from error
+    return fields
+
+
+def as_bytes(value: Any, what: str) -> bytes:
+    """`value` as bytes, when it is a byte string."""
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value)
+    raise InvalidResponse(f"{what} must be bytes, not {type(value).__name__}")

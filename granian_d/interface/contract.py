@@ -1,0 +1,73 @@
+"""What a worker and an interface are to each other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from granian_d.http.exchange import Exchange
+
+Application = Any  # what the three specifications call a callable; each interface checks its own
+
+
+class Context(NamedTuple):
+    """What an interface may know about the worker it runs in.
+
+    Attributes:
+        loop: the worker's event loop (not running while the interface is made).
+        root_path: prefix under which the application is mounted, "" or "/prefix".
+        multiprocess: more than one worker serves the application.
+        blocking_threads: most threads that may run a WSGI application at once.
+        blocking_threads_idle_timeout_s: an idle one of them ends after that time.
+    """
+
+    loop: asyncio.AbstractEventLoop
+    root_path: str
+    multiprocess: bool
+    blocking_threads: int
+    blocking_threads_idle_timeout_s: float
+
+
+class Interface(Protocol):
+    """One application, spoken to in its language. Made once a worker.
+
+    Its life: made, `startup`, `serve` any number of times, `settle`, `shutdown`, `close`. The loop
+    runs from `startup` to `shutdown`; it does not run while the interface is made, nor in `close`.
+
+    Attributes:
+        notes: oddities of the application that stop nothing, one line each, for the log.
+    """
+
+    notes: list[str]
+
+    async def startup(self) -> None:
+        """Run the application's own start-up.
+
+        Raises:
+            StartupError: the application refused to start.
+        """
+
+    def serve(self, exchange: Exchange) -> None:
+        """Have the application answer one exchange.
+
+        Returns at once. A fault of the application is told to `exchange.observer.crashed`, then
+        ends the exchange with `exchange.fail()`.
+        """
+
+    async def settle(self) -> None:
+        """Wait until no call of the application is under way.
+
+        An answered one may still be at work (a background task, an iterable that is being
+        closed). Takes as long as the application does: the caller bounds it.
+        """
+
+    async def shutdown(self) -> None:
+        """Run the application's own shut-down, after the last exchange. Raises nothing.
+
+        Calls still under way are cancelled where the language knows how: `settle` first.
+        """
+
+    def close(self) -> None:
+        """The last word: the loop has stopped for good, but is not closed yet. Raises nothing."""

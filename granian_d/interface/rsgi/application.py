@@ -1,0 +1,149 @@
+"""An RSGI application as the worker sees it: an Interface."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from granian_d.errors import Disconnected, FlowError, LoadError, StartupError
+from granian_d.http import states
+from granian_d.interface.calls import Calls
+from granian_d.interface.departure import is_departure
+from granian_d.interface.rsgi.protocol import HTTPProtocol
+from granian_d.interface.rsgi.scope import Scope
+
+if TYPE_CHECKING:
+    from granian_d.http.exchange import Exchange
+    from granian_d.interface.contract import Application, Context
+
+
+class RsgiCall:
+    """One call of the application for one Exchange."""
+
+    __slots__ = ("_app", "_calls", "_exchange", "_protocol", "task")
+
+    def __init__(
+        self,
+        app: Application,
+        exchange: Exchange,
+        calls: Calls,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._app = app
+        self._exchange = exchange
+        self._calls = calls
+        self._protocol = HTTPProtocol(exchange, loop)
+        self.task: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        """Call the application, and see that the exchange is answered whatever comes of it."""
+        exchange = self._exchange
+        try:
+            await self._app(Scope(exchange.head, exchange.peer), self._protocol)
+        except GeneratorExit:  # the task is being destroyed, not run
+            raise
+        except BaseException as error:  # noqa: BLE001 - SystemExit too: it must not end the loop
+            self._raised(error)
+        else:
+            if not self._protocol.responded:
+                self._silent()
+        self._calls.ended(self)
+
+    def _raised(self, error: BaseException) -> None:
+        exchange = self._exchange
+        ours = self._calls.closing and isinstance(error, asyncio.CancelledError)
+        if not ours and not is_departure(error):
+            exchange.observer.crashed(exchange, error)
+            if not self._protocol.is_sending_file:
+                self._fail()
+        elif exchange.state != states.FINISHED:
+            exchange.abort()
+
+    def _silent(self) -> None:
+        exchange = self._exchange
+        if exchange.gone or exchange.state >= states.FINISHED:
+            exchange.abort()
+            return
+        error = FlowError("the application returned without a response")
+        exchange.observer.crashed(exchange, error)
+        self._fail()
+
+    def _fail(self) -> None:
+        """End the exchange with a 500, which has no content in RSGI, or cut it."""
+        exchange = self._exchange
+        if exchange.state != states.AWAITED:
+            if exchange.state != states.FINISHED:
+                exchange.fail()
+            return
+        try:
+            exchange.start(500, ())
+            exchange.send(b"", True)
+        except Disconnected:
+            exchange.abort()
+
+
+class RsgiApplication:
+    """One RSGI application.
+
+    Making it calls `__rsgi_init__`, and `close` calls `__rsgi_del__`: both want the loop while it
+    does not run, so that they can run it themselves until something is done.
+
+    Attributes:
+        notes: see `interface.contract.Interface`.
+    """
+
+    __slots__ = ("_app", "_calls", "_loop", "_target", "notes")
+
+    def __init__(self, target: Application, context: Context) -> None:
+        app = getattr(target, "__rsgi__", target)
+        if not callable(app):
+            raise LoadError(
+                f"an RSGI application is called with (scope, protocol), and "
+                f"{type(app).__name__} objects cannot be called"
+            )
+        self._target = target
+        self._app = app
+        self._loop = context.loop
+        self._calls = Calls(context.loop)
+        self.notes: list[str] = []
+        init = getattr(target, "__rsgi_init__", None)
+        if init is not None:
+            try:
+                init(context.loop)
+            except (Exception, SystemExit) as error:
+                raise StartupError(f"the application's __rsgi_init__ failed: {error!r}") from error
+
+    async def startup(self) -> None:
+        """See `interface.contract.Interface`: `__rsgi_init__` has been called already."""
+
+    def serve(self, exchange: Exchange) -> None:
+        """See `interface.contract.Interface`."""
+        self._calls.start(RsgiCall(self._app, exchange, self._calls, self._loop))
+
+    async def settle(self) -> None:
+        """See `interface.contract.Interface`."""
+        await self._calls.settle()
+
+    async def shutdown(self) -> None:
+        """See `interface.contract.Interface`: `__rsgi_del__` is called by `close`."""
+        await self._calls.cancel()
+
+    def close(self) -> None:
+        """See `interface.contract.Interface`."""
+        finish = getattr(self._target, "__rsgi_del__", None)
+        if finish is None:
+            return
+        try:
+            finish(self._loop)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - noted; nothing is left to stop
+            self.notes.append(f"the application's __rsgi_del__ failed: {error!r}")
+
+
+def make(app: Application, context: Context) -> RsgiApplication:
+    """The interface `rsgi`.
+
+    Raises:
+        LoadError: `app` cannot be called.
+        StartupError: its `__rsgi_init__` failed.
+    """
+    return RsgiApplication(app, context)

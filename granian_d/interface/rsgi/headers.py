@@ -1,0 +1,103 @@
+"""Header fields as RSGI applications read and write them: text on both sides."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from granian_d.http.fields import FORBIDDEN_IN_VALUE, TOKEN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from granian_d.http.message import Fields
+
+# A value with anything but visible ASCII, space and tab in it is no text (RFC 9110 5.5).
+_OPAQUE: Final = re.compile(rb"[^\t\x20-\x7e]")
+
+
+class Headers:
+    """The fields of a request, a mapping of names to first values.
+
+    Names are found in any case and shown in lower case. A value that is no text is not shown by
+    `values`, `items` and `get_all`, is the default of `get`, and "" when asked for by its name.
+    """
+
+    __slots__ = ("_fields",)
+
+    def __init__(self, fields: Fields) -> None:
+        self._fields = fields
+
+    def keys(self) -> list[str]:
+        """The names, each once, in order."""
+        return [name.decode("latin-1") for name in dict.fromkeys(name for name, _ in self._fields)]
+
+    def values(self) -> list[str]:
+        """All values that are text."""
+        return [value.decode("ascii") for _, value in self._fields if _is_text(value)]
+
+    def items(self) -> list[tuple[str, str]]:
+        """All pairs whose value is text; a name with several values is in several pairs."""
+        return [
+            (name.decode("latin-1"), value.decode("ascii"))
+            for name, value in self._fields
+            if _is_text(value)
+        ]
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The first value of `key`, `default` when there is none or it is no text."""
+        value = self._first(key)
+        return value.decode("ascii") if value is not None and _is_text(value) else default
+
+    def get_all(self, key: str) -> list[str]:
+        """All values of `key` that are text."""
+        wanted = _as_name(key)
+        return [
+            value.decode("ascii")
+            for name, value in self._fields
+            if name == wanted and _is_text(value)
+        ]
+
+    def __contains__(self, key: str) -> bool:
+        return self._first(key) is not None
+
+    def __getitem__(self, key: str) -> str:
+        value = self._first(key)
+        if value is None:
+            raise KeyError(key)
+        return value.decode("ascii") if _is_text(value) else ""
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys())
+
+    def __len__(self) -> int:
+        return len({name for name, _ in self._fields})
+
+    def _first(self, key: str) -> bytes | None:
+        wanted = _as_name(key)
+        for name, value in self._fields:
+            if name == wanted:
+                return value
+        return None
+
+
+def encode_headers(headers: Iterable[tuple[str, str]]) -> Fields:
+    """The headers of a response in bytes. What cannot be a field is left out, as RSGI has it."""
+    fields: Fields = []
+    for name, value in headers:
+        try:
+            field = (name.encode("ascii"), value.encode())
+        except UnicodeEncodeError:
+            continue
+        if TOKEN.fullmatch(field[0]) and not FORBIDDEN_IN_VALUE.search(field[1]):
+            fields.append(field)
+    return fields
+
+
+def _as_name(key: str) -> bytes:
+    # A key that is not ASCII is no field name: what replaces its characters is not either.
+    return key.lower().encode("ascii", "replace")
+
+
+def _is_text(value: bytes) -> bool:
+    return _OPAQUE.search(value) is None

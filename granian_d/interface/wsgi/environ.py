@@ -1,0 +1,138 @@
+"""The environ of one request (PEP 3333, "environ Variables"; RFC 3875 4.1 for the CGI part).
+
+Text in an environ is bytes in disguise: each character is one byte (ISO 8859-1). The environment
+of the process is not part of it: what is secret there must not show in an error page.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+from granian_d import __version__
+from granian_d.interface.target import percent_decode
+from granian_d.interface.wsgi.file_wrapper import FileWrapper
+
+if TYPE_CHECKING:
+    from granian_d.http.message import Fields, Peer, RequestHead
+
+Environ = dict[str, Any]
+
+_DEFAULT_PORTS: Final = {"http": "80", "https": "443"}
+
+# RFC 6265 5.4: cookie pairs are joined by a semicolon, all other lists by a comma.
+_SEPARATORS: Final = {"HTTP_COOKIE": "; "}
+
+
+def _key(name: bytes) -> str:
+    return "HTTP_" + name.decode("latin-1").upper().replace("-", "_")
+
+
+# The names that nearly every request has; others are made anew, so that no peer can fill a cache.
+_KEYS: Final = {b"content-type": "CONTENT_TYPE", b"content-length": "CONTENT_LENGTH"} | {
+    name: _key(name)
+    for name in (
+        b"accept accept-charset accept-encoding accept-language authorization cache-control"
+        b" connection cookie dnt expect forwarded host if-match if-modified-since if-none-match"
+        b" if-range if-unmodified-since origin pragma priority range referer sec-ch-ua"
+        b" sec-ch-ua-mobile sec-ch-ua-platform sec-fetch-dest sec-fetch-mode sec-fetch-site"
+        b" sec-fetch-user te traceparent tracestate transfer-encoding upgrade"
+        b" upgrade-insecure-requests user-agent via x-forwarded-for x-forwarded-host"
+        b" x-forwarded-port x-forwarded-prefix x-forwarded-proto x-real-ip x-request-id"
+        b" x-requested-with"
+    ).split()
+}
+
+
+class Surroundings:
+    """What is the same for all requests of a worker.
+
+    Args:
+        root_path: where the application is mounted, "" or "/prefix".
+        multithread: the application may be called by several threads at once.
+        multiprocess: there are other workers.
+    """
+
+    __slots__ = ("_constants", "_prefix")
+
+    def __init__(self, root_path: str, multithread: bool, multiprocess: bool) -> None:
+        self._prefix = root_path.encode()
+        self._constants: Environ = {
+            "GATEWAY_INTERFACE": "CGI/1.1",
+            "SERVER_SOFTWARE": f"granian-d/{__version__}",
+            "SCRIPT_NAME": self._prefix.decode("latin-1"),
+            "wsgi.version": (1, 0),
+            "wsgi.multithread": multithread,
+            "wsgi.multiprocess": multiprocess,
+            "wsgi.run_once": False,
+            "wsgi.input_terminated": True,
+            "wsgi.file_wrapper": FileWrapper,
+        }
+
+    def environ(self, head: RequestHead, peer: Peer, body: object) -> Environ:
+        """The environ of one request, `body` being its wsgi.input."""
+        raw_path = head.raw_path.decode("latin-1")
+        query = head.query.decode("latin-1")
+        environ = self._constants.copy()
+        environ["REQUEST_METHOD"] = head.method
+        environ["PATH_INFO"] = self._path_info(head.raw_path)
+        environ["QUERY_STRING"] = query
+        environ["REQUEST_URI"] = environ["RAW_URI"] = f"{raw_path}?{query}" if query else raw_path
+        environ["SERVER_PROTOCOL"] = f"HTTP/{head.version}"
+        environ["wsgi.url_scheme"] = peer.scheme
+        environ["wsgi.input"] = body
+        environ["wsgi.errors"] = sys.stderr
+        _add_ends(environ, head.authority, peer)
+        _add_fields(environ, head.fields)
+        if head.authority:
+            environ["HTTP_HOST"] = head.authority.decode("latin-1")
+        if "CONTENT_LENGTH" in environ:  # as the engine understood it
+            environ["CONTENT_LENGTH"] = str(head.content_length)
+        return environ
+
+    def _path_info(self, raw_path: bytes) -> str:
+        """The path behind the mount point.
+
+        A path that does not lie below it is left alone: a proxy in front has taken the prefix
+        off already, or sends us what is not ours.
+        """
+        path = percent_decode(raw_path)
+        prefix = self._prefix
+        if prefix and (path == prefix or path.startswith(prefix + b"/")):
+            path = path[len(prefix) :]
+        return path.decode("latin-1")
+
+
+def _add_ends(environ: Environ, authority: bytes, peer: Peer) -> None:
+    """The two ends of the connection; SERVER_NAME and SERVER_PORT must never be empty."""
+    server = peer.server
+    if server is not None and server[1] is not None:
+        environ["SERVER_NAME"] = server[0]
+        environ["SERVER_PORT"] = str(server[1])
+    else:  # a unix socket has neither; the client's view of us is the best there is
+        name, colon, port = authority.decode("latin-1").rpartition(":")
+        if not colon or not port.isdigit():
+            name, port = authority.decode("latin-1").removesuffix(":"), ""
+        environ["SERVER_NAME"] = name.strip("[]") or "localhost"
+        environ["SERVER_PORT"] = port or _DEFAULT_PORTS[peer.scheme]
+    if peer.client is None:
+        environ["REMOTE_ADDR"] = ""
+    else:
+        environ["REMOTE_ADDR"] = peer.client[0]
+        environ["REMOTE_PORT"] = str(peer.client[1])
+
+
+def _add_fields(environ: Environ, fields: Fields) -> None:
+    for name, value in fields:
+        key = _KEYS.get(name)
+        if key is None:
+            if b"_" in name:
+                # It would have the key of its twin with hyphens, which a proxy in front may have
+                # set or filtered (RFC 3875 4.1.18 maps both to one).
+                continue
+            key = _key(name)
+        text = value.decode("latin-1")
+        if key in environ:
+            environ[key] += _SEPARATORS.get(key, ",") + text
+        else:
+            environ[key] = text

@@ -1,0 +1,159 @@
+"""The threads that WSGI applications run on.
+
+Rules of this file:
+- Jobs are begun in the order in which they came.
+- The thread that has been idle for the shortest time gets the next job: it is warm, and those
+  that are not needed come of age and end.
+- A job never waits while a thread is idle or another may be made.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+
+class Pool:
+    """At most `most` threads, made on demand. Jobs are given by the loop's thread only.
+
+    Args:
+        most: how many threads there may be.
+        idle_timeout_s: a thread without a job for that long ends.
+        loop: whose thread gives the jobs.
+    """
+
+    __slots__ = (
+        "_backlog",
+        "_closing",
+        "_idle",
+        "_idle_timeout_s",
+        "_lock",
+        "_loop",
+        "_made",
+        "_most",
+        "_quiet",
+        "_threads",
+    )
+
+    def __init__(self, most: int, idle_timeout_s: float, loop: asyncio.AbstractEventLoop) -> None:
+        self._most = most
+        self._idle_timeout_s = idle_timeout_s
+        self._loop = loop
+        self._lock = threading.Lock()  # over everything below
+        self._threads: set[_Thread] = set()
+        self._idle: list[_Thread] = []
+        self._backlog: deque[Callable[[], None]] = deque()
+        self._made = 0
+        self._closing = False
+        self._quiet: asyncio.Future[None] | None = None
+
+    def __len__(self) -> int:
+        """How many threads there are."""
+        return len(self._threads)
+
+    def submit(self, job: Callable[[], None]) -> None:
+        """Have `job` run in a thread. It must not raise."""
+        with self._lock:
+            if self._idle:
+                thread = self._idle.pop()
+                thread.job = job
+                thread.wake.release()
+                return
+            if len(self._threads) >= self._most:
+                self._backlog.append(job)
+                return
+            self._made += 1
+            thread = _Thread(self, job, f"wsgi-{self._made}")
+            self._threads.add(thread)
+        thread.start()
+
+    async def settle(self) -> None:
+        """Wait until no job runs or waits."""
+        while True:
+            with self._lock:
+                if self._is_quiet():
+                    return
+                self._quiet = quiet = self._loop.create_future()
+            try:
+                await quiet
+            finally:
+                self._quiet = None
+
+    async def close(self) -> None:
+        """End the threads: idle ones now, the others after the jobs that are under way."""
+        with self._lock:
+            self._closing = True
+            threads = list(self._threads)
+            for thread in self._idle:
+                thread.wake.release()
+            self._idle.clear()
+        await self.settle()
+        for thread in threads:
+            thread.join()
+
+    # --- in the threads ----------------------------------------------------------------------
+
+    def next_job(self, thread: _Thread) -> Callable[[], None] | None:
+        """Wait for the next job of `thread`; None when it is to end."""
+        with self._lock:
+            if self._backlog:
+                return self._backlog.popleft()
+            thread.job = None
+            if self._closing:
+                self._take_off(thread)
+                return None
+            self._idle.append(thread)
+            self._tell_quiet()
+        if not thread.wake.acquire(timeout=self._idle_timeout_s):
+            with self._lock:
+                if thread in self._idle:
+                    self._idle.remove(thread)
+                    self._take_off(thread)
+                    return None
+            thread.wake.acquire()  # it was chosen just after its time was up
+        if thread.job is None:
+            with self._lock:
+                self._take_off(thread)
+        return thread.job
+
+    def _take_off(self, thread: _Thread) -> None:
+        self._threads.discard(thread)
+        self._tell_quiet()
+
+    def _is_quiet(self) -> bool:
+        return not self._backlog and len(self._threads) == len(self._idle)
+
+    def _tell_quiet(self) -> None:
+        if self._quiet is not None and self._is_quiet():
+            quiet, self._quiet = self._quiet, None
+            self._loop.call_soon_threadsafe(_resolve, quiet)
+
+
+class _Thread(threading.Thread):
+    """One thread. A daemon: at the end of its patience the worker leaves a stuck one behind."""
+
+    def __init__(self, pool: Pool, job: Callable[[], None], name: str) -> None:
+        super().__init__(name=name, daemon=True)
+        self._pool = pool
+        self.job: Callable[[], None] | None = job
+        self.wake = threading.Lock()
+        self.wake.acquire()  # released by whoever has something for this thread
+
+    def run(self) -> None:
+        """Do one job after the other."""
+        job = self.job
+        while job is not None:
+            job()
+            # An idle thread must not hold on to its last request.
+            job = self.job = None
+            job = self._pool.next_job(self)
+
+
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
