@@ -21,7 +21,7 @@ from granian_d.plan import decode
 from granian_d.supervisor import child, policy
 from granian_d.supervisor.decide import decide, start
 from granian_d.supervisor.os_calls import Launch, OsCalls
-from granian_d.supervisor.roster import NEVER, next_wake
+from granian_d.supervisor.roster import next_wake
 from granian_d.supervisor.vocabulary import (
     SIGNALS,
     Command,
@@ -93,8 +93,9 @@ class _Loop:
 
     def _wait(self) -> Iterator[Event]:
         """What has happened; comes back at the latest when `decide` wants to look again."""
-        wake = min(self._next_tick, next_wake(self._roster))
-        timeout = max(0.0, wake - time.monotonic()) if wake != NEVER else None
+        now = time.monotonic()
+        wake = min(self._next_tick, next_wake(self._roster, now))
+        timeout = max(0.0, wake - now)
         for key, _ in self._selector.select(timeout):
             hear: Callable[[], Iterator[Event]] = key.data
             # An earlier event of this turn may have ended what this descriptor stood for, and

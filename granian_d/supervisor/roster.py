@@ -105,11 +105,15 @@ class Roster:
         return self.filled(generation, "ready").issuperset(self.slots(generation))
 
 
-def next_wake(roster: Roster) -> float:
-    """When `decide` next has something to do by itself; NEVER if not before an event."""
+def next_wake(roster: Roster, now: float) -> float:
+    """When `decide` next has something to do by itself; NEVER if not before an event.
+
+    A slot that may be filled already and is not lacks room: an exit, not time, makes some.
+    """
     times = [roster.planning_until, roster.stop_by]
     times += [worker.deadline for worker in roster.workers.values()]
     if roster.phase == "serving":
         alive = roster.filled(roster.committed, "starting", "ready")
-        times += [s.not_before for slot, s in roster.setbacks.items() if slot not in alive]
+        pauses = [s.not_before for slot, s in roster.setbacks.items() if slot not in alive]
+        times += [end for end in pauses if end > now]
     return min(times)

@@ -72,6 +72,7 @@ class World:
     adjust: int = 0
     planner: bool = False
     reloading: bool = False
+    reload_wanted: bool = False  # since the last time the planner was started
     stopping: bool = False
     boot_failed: bool = False
     listeners_open: bool = True
@@ -133,6 +134,7 @@ class Master(RuleBasedStateMachine):
         assert not self.world.planner
         assert not self.world.stopping
         self.world.planner = True
+        self.world.reload_wanted = False
 
     def do_StopPlanner(self, _: StopPlanner):
         assert self.world.planner
@@ -229,6 +231,8 @@ class Master(RuleBasedStateMachine):
             world = self.world
             count = world.count(world.committed) + (1 if intent == "grow" else -1)
             world.adjust = max(1, count) - world.terms[world.committed].workers
+        if intent == "reload" and self.roster.phase in ("booting", "serving"):
+            self.world.reload_wanted = True
         self.feed(Wanted(intent))
 
     @alive
@@ -308,6 +312,8 @@ class Master(RuleBasedStateMachine):
             for p in self.world.processes.values()
         }
         self.feed(Tick(beating))
+        rests = next_wake(self.roster, self.now) > self.now
+        assert rests or self.world.exited, "the loop would spin"
 
     @precondition(lambda self: self.world.exited)
     @rule(intent=st.sampled_from(["stop", "quit", "reload", "grow"]))
@@ -325,13 +331,16 @@ class Master(RuleBasedStateMachine):
         assert (roster.committed, roster.candidate) == (world.committed, world.candidate)
         if not world.stopping:
             assert world.listeners_open
+        elif not world.exited:
+            left = {p.state for p in world.processes.values()}
+            assert left <= {"draining", "killed"}, "a stop left somebody serving"
 
     @invariant()
     def a_wake_is_wanted_while_something_is_due(self):
         if hasattr(self, "roster") and any(
             p.state in ("starting", "draining", "killed") for p in self.world.processes.values()
         ):
-            assert self.world.exited or next_wake(self.roster) < NEVER
+            assert self.world.exited or next_wake(self.roster, self.now) < NEVER
 
     def teardown(self):
         """Whatever has happened: a helpful world converges, and a stop ends in time."""
@@ -353,7 +362,7 @@ class Master(RuleBasedStateMachine):
             if process is None:
                 if self.roster.complete(world.committed) and not self.roster.candidate:
                     break
-                self.now = max(self.now, next_wake(self.roster))
+                self.now = max(self.now, next_wake(self.roster, self.now))
                 self.feed(Tick(dict.fromkeys(world.processes, self.now)))
             elif process.state == "starting":
                 process.state = "ready"
@@ -362,6 +371,7 @@ class Master(RuleBasedStateMachine):
                 self.leave(process)
         assert self.roster.phase == "serving"
         assert self.roster.complete(self.world.committed)
+        assert not self.world.reload_wanted, "a reload was forgotten"
         generations = {p.generation for p in self.world.processes.values()}
         assert generations == {self.world.committed}
         assert len(self.world.processes) == self.world.count(self.world.committed)
@@ -372,7 +382,7 @@ class Master(RuleBasedStateMachine):
         for _ in range(100):
             if self.world.exited:
                 break
-            self.now = max(self.now, next_wake(self.roster))
+            self.now = max(self.now, next_wake(self.roster, self.now))
             self.feed(Tick({}))
         assert self.world.exited
         assert self.now <= self.stop_deadline
