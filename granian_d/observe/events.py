@@ -68,11 +68,6 @@ EVENTS: Final[dict[str, tuple[str, str]]] = {
     ),
     "worker_overdue": ("warning", "Killing worker-{worker} (PID {pid}): {reason}"),
     # inside a worker
-    "lifespan_unsupported": (
-        "info",
-        "ASGI Lifespan errored, continuing without Lifespan support ({reason})",
-    ),
-    "lifespan_shutdown_failed": ("error", "ASGI lifespan shutdown failed: {reason}"),
     "interface_note": ("warning", "{reason}"),
     "application_crashed": ("error", "Application callable raised an exception\n{traceback}"),
     "response_invalid": ("error", "Application gave an invalid response: {reason}"),

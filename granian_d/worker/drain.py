@@ -7,11 +7,15 @@ answers its next request with `Connection: close`, or goes when its idle time is
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Final
 
 from granian_d.observe.scoreboard import ACTIVE
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from typing import Any
+
     from granian_d.observe.log import Log
     from granian_d.observe.scoreboard import Row
     from granian_d.transport.accept import Acceptor
@@ -25,7 +29,17 @@ SHUTDOWN_MOST_S: Final = 3.0
 class Drain:
     """Empties a worker; may be ordered again with other terms, the last order counts."""
 
-    __slots__ = ("_acceptor", "_connections", "_log", "_loop", "_row", "_timer", "begun", "empty")
+    __slots__ = (
+        "_acceptor",
+        "_connections",
+        "_cut_at",
+        "_log",
+        "_loop",
+        "_row",
+        "_timer",
+        "begun",
+        "empty",
+    )
 
     def __init__(
         self,
@@ -41,6 +55,7 @@ class Drain:
         self._row = row
         self._log = log
         self._timer: asyncio.TimerHandle | None = None
+        self._cut_at = 0.0
         self.begun = False
         self.empty = asyncio.Event()
 
@@ -55,6 +70,7 @@ class Drain:
             self._timer.cancel()
         kept_s = min(budget_s * SHUTDOWN_SHARE, SHUTDOWN_MOST_S)
         self._timer = self._loop.call_later(budget_s - kept_s, self._cut)
+        self._cut_at = self._loop.time() + budget_s - kept_s
         self.begun = True
         self._acceptor.close()
         self._connections.drain(idle_s)
@@ -64,6 +80,11 @@ class Drain:
         """Is the worker empty? To be asked whenever a connection is lost."""
         if self.begun and not self._connections.open and not self._acceptor.starting:
             self.empty.set()
+
+    async def within_budget(self, work: Coroutine[Any, Any, None]) -> None:
+        """Await `work`, but not beyond the budget."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(work, self._cut_at - self._loop.time())
 
     def _cut(self) -> None:
         """The budget is spent."""

@@ -16,6 +16,7 @@ from granian_d.engine.choose import choose
 from granian_d.errors import DaemonError
 from granian_d.interface import registry
 from granian_d.interface.contract import Context
+from granian_d.interface.rsgi import alias
 from granian_d.observe.access_log import AccessLog
 from granian_d.observe.scoreboard import CONNECTIONS
 from granian_d.transport.accept import Acceptor
@@ -65,7 +66,11 @@ def run(plan: DaemonPlan, post: Post, desk: Desk) -> int:
     loop = loops.make(plan.worker.loop)
     try:
         interface = _load(plan, loop)
-        loop.run_until_complete(_Worker(plan, post, desk, interface, loop).live())
+        try:
+            loop.run_until_complete(_Worker(plan, post, desk, interface, loop).live())
+        finally:
+            interface.close()
+            _tell_notes(interface, desk.log)
     except Exception as error:  # noqa: BLE001 - the border of the process: the master must know
         exit_code = error.exit_code if isinstance(error, DaemonError) else DaemonError.exit_code
         post.channel.send(Failed(_explain(error)[-REASON_CHARS:], exit_code))
@@ -82,6 +87,7 @@ def _load(plan: DaemonPlan, loop: asyncio.AbstractEventLoop) -> Interface:
         LoadError: the application cannot be had.
     """
     worker = plan.worker
+    alias.install()  # the application may import granian.rsgi
     application = load_application(worker)
     context = Context(
         loop=loop,
@@ -134,12 +140,14 @@ class _Worker:
         """
         self._loop.set_exception_handler(self._loop_error)
         await self._interface.startup()
+        _tell_notes(self._interface, self._desk.log)
         self._listen_to_master()
         self._loop.add_signal_handler(signal.SIGTERM, self._leave)
         heartbeat.start(self._loop, self._desk.row)
         self._acceptor.arm()
         self._channel.send(Ready())
         await self._drain.empty.wait()
+        await self._drain.within_budget(self._interface.settle())
         await self._interface.shutdown()
 
     def _listen_to_master(self) -> None:
@@ -189,6 +197,13 @@ class _Worker:
         if error is not None:
             reason += "\n" + "".join(traceback.format_exception(error)).rstrip()
         self._desk.log.event("loop_error", reason=reason)
+
+
+def _tell_notes(interface: Interface, log: Log) -> None:
+    """Log what the interface has noticed since it was last asked."""
+    notes, interface.notes[:] = list(interface.notes), ()
+    for note in notes:
+        log.event("interface_note", reason=note)
 
 
 def _explain(error: Exception) -> str:
