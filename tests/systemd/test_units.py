@@ -1,0 +1,59 @@
+"""The units are what systemd understands, and say what the daemon does."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+UNITS = Path(__file__).parents[2] / "systemd"
+
+
+@pytest.fixture
+def installed(tmp_path):
+    """The units, with the daemon where this environment has it."""
+    daemon = Path(sys.executable).with_name("granian-d")
+    for unit in UNITS.glob("granian@.*"):
+        text = unit.read_text().replace("ExecStart=granian-d", f"ExecStart={daemon}")
+        (tmp_path / unit.name).write_text(text)
+    return tmp_path
+
+
+def test_systemd_finds_no_fault_in_the_units(installed):
+    if shutil.which("systemd-analyze") is None:
+        assert os.environ.get("CI") != "true", "CI has systemd-analyze"
+        pytest.skip("systemd-analyze is not here (Debian package systemd)")
+    units = [str(installed / "granian@.service"), str(installed / "granian@.socket")]
+    command = ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", *units]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def setting(name: str) -> str:
+    text = (UNITS / "granian@.service").read_text()
+    found = re.search(rf"^{name}=(.*)$", text, re.MULTILINE)
+    assert found is not None
+    return found[1]
+
+
+def test_the_manager_waits_longer_than_a_drain():
+    from granian_d.settings.model import Settings
+
+    drain_s = Settings.model_fields["workers_kill_timeout"].default
+    assert int(setting("TimeoutStopSec")) > int(drain_s) + 5
+
+
+def test_what_cannot_be_used_is_not_tried_again():
+    from granian_d.errors import ConfigError
+
+    assert setting("RestartPreventExitStatus") == str(ConfigError.exit_code)
+
+
+def test_only_the_master_is_told_to_stop():
+    assert setting("KillMode") == "mixed"
+    assert setting("Type") == "notify"
