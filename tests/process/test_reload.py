@@ -172,11 +172,19 @@ def test_a_reload_during_a_reload_comes_after_it(serve, deploy):
     assert daemon.get().text.startswith("three ")
 
 
-def test_a_crash_during_a_failing_reload_is_replaced(serve, deploy):
+FAILS_LATE = """
+import time
+open(f"importing.{os.getpid()}", "w").close()
+time.sleep(1)
+raise RuntimeError("late")
+"""
+
+
+def test_a_crash_during_a_failing_reload_is_replaced(serve, deploy, tmp_path):
     daemon = serve(2)
-    deploy("two", "import time; time.sleep(2)\nraise RuntimeError('late')")
+    deploy("two", FAILS_LATE)
     daemon.signal("HUP")
-    daemon.wait_for_log("starting generation 2")
+    wait_until(lambda: len(list(tmp_path.glob("importing.*"))) == 2)
     first = daemon.workers()[0]
     deploy("one")
     os.kill(first, 9)
