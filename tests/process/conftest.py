@@ -102,11 +102,13 @@ def make_daemon(tmp_path, deploy):
 
 @pytest.fixture
 def serve(make_daemon):
-    """The same, started and ready."""
+    """The same, started, with all of its workers serving (READY comes with the first)."""
 
     def start(workers: int = 2, more: str = "", **options) -> Daemon:
         daemon = make_daemon(workers, more, **options).start()
         daemon.wait_for("READY=1")
+        if "log.file" not in more:
+            daemon.wait_for_log("Started worker-", workers)
         return daemon
 
     return start
