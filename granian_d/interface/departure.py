@@ -1,4 +1,4 @@
-"""Telling an application's failure from the echo of a peer that has gone.
+"""Peers that go: telling an application's failure from its echo, and not keeping frames for it.
 
 `send`, `wsgi.input` and their kin raise Disconnected into an application. What then comes out of
 it is seldom that error itself: frameworks raise their own in its place, task groups wrap it. None
@@ -27,3 +27,12 @@ def is_departure(error: BaseException) -> bool:
         seen.add(id(link))
         link = link.__cause__ or link.__context__
     return False
+
+
+def forget_frames(error: BaseException) -> None:
+    """Take the traceback off an error that somebody keeps.
+
+    An exchange raises one and the same error for each pull. With its traceback it would hold
+    every frame that was on the stack: the application's, with all that it refers to.
+    """
+    error.__traceback__ = None

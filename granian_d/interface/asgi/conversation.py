@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 from granian_d.errors import Disconnected, FlowError, InvalidResponse, RemoteError
 from granian_d.http import states
 from granian_d.interface.asgi.messages import as_bytes, as_fields, as_status
-from granian_d.interface.departure import is_departure
+from granian_d.interface.departure import forget_frames, is_departure
 from granian_d.interface.fields import declared_length, is_event_stream
 from granian_d.interface.files import open_regular
 
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from granian_d.interface.files import OpenFile
 
 Message = dict[str, Any]
+
+_NONE: Fields = []  # never changed
 
 HEAD: Final = 0
 BODY: Final = 1
@@ -99,8 +101,8 @@ class Conversation:
         self._request_over = False  # the last http.request has been received
         self._broken = False  # the rest of the request's body will never come
         self._announced = False  # trailers will follow the body
-        self._fields: Fields = []
-        self._trailers: Fields = []
+        self._fields: Fields = _NONE
+        self._trailers: Fields = _NONE
         self._file: OpenFile | None = None  # while it is being sent
         self._readers: list[asyncio.Future[None]] = []
         self._writers: list[asyncio.Future[None]] = []
@@ -174,7 +176,8 @@ class Conversation:
         pull = self._exchange.pull
         try:
             part = pull()
-        except RemoteError:
+        except RemoteError as error:
+            forget_frames(error)
             self._request_over = self._broken = True
             return {"type": "http.disconnect"}
         if part is None:
@@ -190,7 +193,8 @@ class Conversation:
         while True:
             try:
                 following = self._exchange.pull()
-            except RemoteError:  # the next pull says so again
+            except RemoteError as error:  # the next pull says so again
+                forget_frames(error)
                 break
             if following is None:
                 break
@@ -253,7 +257,7 @@ class Conversation:
 
     def _take_trailers(self, message: Message) -> None:
         self._check("http.response.trailers")
-        self._trailers += as_fields(message.get("headers", ()))
+        self._trailers = self._trailers + as_fields(message.get("headers", ()))
         if not message.get("more_trailers", False):
             self._exchange.finish(self._trailers)
             self._over()
@@ -271,17 +275,8 @@ class Conversation:
             raise InvalidResponse(f"cannot send a file: {error}") from error
         length = file.size_bytes if declared is None else declared
         self._phase = FILE
-        try:
-            if exchange.head.method == "HEAD":
-                exchange.finish()
-                self._file_done(True)
-            else:
-                exchange.send_file(file.fd, 0, length, self._file_done)
-        except BaseException:
-            self._close_file()
-            self._phase = BODY
-            raise
-        while self._file is not None:
+        exchange.send_file(file.fd, 0, length, self._file_done)
+        if self._file is not None:
             await self._waiter(self._writers)
         if exchange.state != states.FINISHED:
             if file.size_bytes < length:
@@ -289,16 +284,12 @@ class Conversation:
             raise Disconnected("the peer has gone")
 
     def _file_done(self, complete: bool) -> None:
-        file = self._file
-        if file is not None and not complete:
-            file.look()
-        self._close_file()
-        self._over()
-
-    def _close_file(self) -> None:
         file, self._file = self._file, None
         if file is not None:
+            if not complete:
+                file.look()  # has it become shorter, or has the peer gone?
             file.close()
+        self._over()
 
     def _check(self, kind: str) -> None:
         """Refuse a message that has no meaning now."""

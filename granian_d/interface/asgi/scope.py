@@ -17,11 +17,11 @@ Scope = dict[str, Any]
 _VERSIONS: Final = {"version": "3.0", "spec_version": "2.5"}
 
 # What `Conversation` understands beyond the plain response.
-_EXTENSIONS: Final = (
-    "http.response.early_hint",
-    "http.response.pathsend",
-    "http.response.trailers",
-)
+_EXTENSIONS: Final[dict[str, dict[str, Any]]] = {
+    "http.response.early_hint": {},
+    "http.response.pathsend": {},
+    "http.response.trailers": {},
+}
 
 
 def http_scope(head: RequestHead, peer: Peer, root_path: str, state: dict[str, Any]) -> Scope:
@@ -40,5 +40,5 @@ def http_scope(head: RequestHead, peer: Peer, root_path: str, state: dict[str, A
         "query_string": head.query,
         "headers": fields_with_host(head),
         "state": state.copy(),
-        "extensions": {name: {} for name in _EXTENSIONS},
+        "extensions": _EXTENSIONS.copy(),
     }

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from granian_d.errors import Disconnected, InvalidResponse, RemoteError
 from granian_d.http import states
+from granian_d.interface.departure import forget_frames
 from granian_d.interface.fields import declared_length, is_event_stream
 from granian_d.interface.files import open_regular
 from granian_d.interface.rsgi.faults import ProtocolClosed, ProtocolError
@@ -86,7 +87,8 @@ class HTTPProtocol:
             raise StopAsyncIteration
         try:
             part = await self._part()
-        except RemoteError:
+        except RemoteError as error:
+            forget_frames(error)
             part = b""
         if not part:  # RSGI yields the empty part at the end, too
             self._iterating = False
@@ -115,6 +117,7 @@ class HTTPProtocol:
             while part := await self._part():
                 parts.append(part)
         except RemoteError as error:
+            forget_frames(error)
             raise ProtocolClosed from error
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
@@ -210,12 +213,8 @@ class HTTPProtocol:
         assert file is not None
         if not self._start(status, fields):
             self._close_file()
-        elif exchange.head.method == "HEAD":
-            exchange.finish()
-            self._close_file()
         else:
-            done = partial(self._file_done, end)
-            exchange.send_file(file.fd, start, end - start, done)
+            exchange.send_file(file.fd, start, end - start, partial(self._file_done, end))
 
     def _start(self, status: int, fields: Fields) -> bool:
         """Start the response; False when there is nobody to send it to."""

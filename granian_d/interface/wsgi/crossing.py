@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from granian_d.errors import Disconnected, InvalidResponse
 from granian_d.http import states
-from granian_d.interface.departure import is_departure
+from granian_d.interface.departure import forget_frames, is_departure
 
 if TYPE_CHECKING:
     import asyncio
@@ -78,8 +78,8 @@ class Crossing:
         """Put a part of the body; waits while too much is on its way.
 
         Raises:
-            Disconnected: it would go nowhere.
-            InvalidResponse: a part before this one was refused.
+            Disconnected: it would go nowhere: the peer has gone, or the response was cut because
+                of what was put before.
         """
         if self._changed is None:
             if last:  # head and body in one: the common case, without a lock
@@ -90,7 +90,8 @@ class Crossing:
             while self._held_bytes >= HELD_BYTES and self._fault is None:
                 self._changed.wait()
             if self._fault is not None:
-                raise self._fault
+                # A new one each time: kept here, it would hold the application's frames.
+                raise Disconnected("nothing more of the response goes out") from self._fault
             self._parts.append(part)
             self._held_bytes += len(part)
             self._last = last
@@ -185,18 +186,16 @@ class Crossing:
         exchange = self._exchange
         # Our side keeps the order, so out of order means that the engine has ended the exchange.
         over = exchange.state >= states.FINISHED and not isinstance(error, InvalidResponse)
+        self._stop(error)
         if over or is_departure(error):
-            self._stop(Disconnected("the peer has gone"))
             exchange.abort()
         else:
-            self._stop(error)
             exchange.observer.crashed(exchange, error)
             exchange.fail()
+        forget_frames(error)
 
     def _crashed(self, error: BaseException) -> None:
         exchange = self._exchange
-        if self._fault is not None and not isinstance(self._fault, Disconnected):
-            return  # it is this very fault that came back, and it has been told
         departed = is_departure(error)
         if not departed:
             exchange.observer.crashed(exchange, error)

@@ -18,6 +18,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from granian_d.errors import Disconnected, RemoteError
+from granian_d.interface.departure import forget_frames
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,10 +48,12 @@ class Intake:
         while True:
             try:
                 part = exchange.pull()
-            except Disconnected:  # nobody waits for an answer, and the application saw nothing
+            except Disconnected as error:  # nobody waits, and the application saw nothing
+                forget_frames(error)
                 exchange.abort()
                 return
-            except RemoteError:  # the engine has dealt with it
+            except RemoteError as error:  # the engine has dealt with it
+                forget_frames(error)
                 return
             if part is None:
                 exchange.when_readable(self.collect)
@@ -96,6 +99,7 @@ class BodyStream(io.RawIOBase):
             try:
                 pulled = self._exchange.pull()
             except RemoteError as error:
+                forget_frames(error)
                 fault = error
             else:
                 if pulled is None:

@@ -1,0 +1,179 @@
+"""The environ, key by key."""
+
+import io
+import sys
+
+import pytest
+
+from granian_d import __version__
+from granian_d.errors import LoadError
+from granian_d.interface.registry import load
+from granian_d.interface.wsgi.environ import Surroundings
+from granian_d.interface.wsgi.file_wrapper import FileWrapper
+
+from .memory import TCP, TCP6, UNIX, context, request
+
+
+def environ_of(head, peer=TCP, root_path="", multithread=True, multiprocess=False):
+    surroundings = Surroundings(root_path, multithread, multiprocess)
+    return surroundings.environ(head, peer, io.BytesIO())
+
+
+def test_the_whole_environ() -> None:
+    body = io.BytesIO()
+    head = request(
+        b"/a%20b/%ff?q=%20",
+        "POST",
+        [
+            (b"host", b"example.org"),
+            (b"content-type", b"text/plain"),
+            (b"content-length", b"0012"),
+            (b"x-thing", b"caf\xe9"),
+        ],
+        content_length=12,
+    )
+    assert Surroundings("", True, False).environ(head, TCP, body) == {
+        "REQUEST_METHOD": "POST",
+        "SCRIPT_NAME": "",
+        "PATH_INFO": "/a b/\xff",
+        "QUERY_STRING": "q=%20",
+        "REQUEST_URI": "/a%20b/%ff?q=%20",
+        "RAW_URI": "/a%20b/%ff?q=%20",
+        "CONTENT_TYPE": "text/plain",
+        "CONTENT_LENGTH": "12",
+        "GATEWAY_INTERFACE": "CGI/1.1",
+        "SERVER_SOFTWARE": f"granian-d/{__version__}",
+        "SERVER_NAME": "192.0.2.1",
+        "SERVER_PORT": "8000",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "REMOTE_ADDR": "192.0.2.7",
+        "REMOTE_PORT": "50123",
+        "HTTP_HOST": "example.org",
+        "HTTP_X_THING": "caf\xe9",
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": "http",
+        "wsgi.input": body,
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+        "wsgi.input_terminated": True,
+        "wsgi.file_wrapper": FileWrapper,
+    }
+
+
+def test_threads_and_processes() -> None:
+    environ = environ_of(request(), multithread=False, multiprocess=True)
+    assert environ["wsgi.multithread"] is False
+    assert environ["wsgi.multiprocess"] is True
+
+
+def test_environs_are_not_shared() -> None:
+    surroundings = Surroundings("", True, True)
+    surroundings.environ(request(), TCP, io.BytesIO()).clear()
+    assert surroundings.environ(request(), TCP, io.BytesIO())["wsgi.version"] == (1, 0)
+
+
+def test_path_in_latin_1() -> None:
+    environ = environ_of(request(b"/%E2%82%AC"))
+    assert environ["PATH_INFO"].encode("latin-1").decode() == "/€"
+
+
+@pytest.mark.parametrize(
+    ("path", "path_info"),
+    [
+        (b"/app", ""),
+        (b"/app/", "/"),
+        (b"/app/x", "/x"),
+        (b"/%61pp/x", "/x"),
+        (b"/application", "/application"),
+        (b"/ap", "/ap"),
+        (b"/x/app", "/x/app"),
+        (b"/", "/"),
+    ],
+)
+def test_mount_point(path, path_info) -> None:
+    environ = environ_of(request(path), root_path="/app")
+    assert (environ["SCRIPT_NAME"], environ["PATH_INFO"]) == ("/app", path_info)
+
+
+def test_mount_point_outside_of_ascii() -> None:
+    environ = environ_of(request(b"/caf%c3%a9/x"), root_path="/café")
+    assert environ["SCRIPT_NAME"].encode("latin-1").decode() == "/café"
+    assert environ["PATH_INFO"] == "/x"
+
+
+def test_request_uri_without_query() -> None:
+    assert environ_of(request(b"/x"))["REQUEST_URI"] == "/x"
+    assert environ_of(request(b"*", "OPTIONS"))["PATH_INFO"] == "*"
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1", "2"])
+def test_protocol(version) -> None:
+    assert environ_of(request(version=version))["SERVER_PROTOCOL"] == f"HTTP/{version}"
+
+
+def test_tls_over_ipv6() -> None:
+    environ = environ_of(request(), TCP6)
+    assert environ["wsgi.url_scheme"] == "https"
+    assert environ["SERVER_NAME"] == "2001:db8::1"
+    assert environ["REMOTE_ADDR"] == "2001:db8::7"
+
+
+@pytest.mark.parametrize(
+    ("authority", "name", "port"),
+    [
+        (b"example.org", "example.org", "80"),
+        (b"example.org:8080", "example.org", "8080"),
+        (b"example.org:", "example.org", "80"),
+        (b"[::1]", "::1", "80"),
+        (b"[::1]:81", "::1", "81"),
+        (b"", "localhost", "80"),
+    ],
+)
+def test_unix_sockets_have_no_address(authority, name, port) -> None:
+    environ = environ_of(request(fields=[], authority=authority), UNIX)
+    assert (environ["SERVER_NAME"], environ["SERVER_PORT"]) == (name, port)
+    assert environ["REMOTE_ADDR"] == ""
+    assert "REMOTE_PORT" not in environ
+
+
+class TestFields:
+    def test_duplicates(self) -> None:
+        fields = [(b"cookie", b"a=1"), (b"accept", b"a"), (b"cookie", b"b=2"), (b"accept", b"b")]
+        fields += [(b"x-mine", b"1"), (b"x-mine", b"2")]
+        environ = environ_of(request(fields=fields))
+        assert environ["HTTP_COOKIE"] == "a=1; b=2"
+        assert environ["HTTP_ACCEPT"] == "a,b"
+        assert environ["HTTP_X_MINE"] == "1,2"
+
+    def test_underscores_do_not_pass_for_hyphens(self) -> None:
+        fields = [(b"x-user", b"me"), (b"x_user", b"root"), (b"content_type", b"x")]
+        environ = environ_of(request(fields=fields))
+        assert environ["HTTP_X_USER"] == "me"
+        assert "CONTENT_TYPE" not in environ
+
+    def test_chunked_has_no_length(self) -> None:
+        fields = [(b"transfer-encoding", b"chunked")]
+        environ = environ_of(request(fields=fields, content_length=None))
+        assert "CONTENT_LENGTH" not in environ
+        assert environ["HTTP_TRANSFER_ENCODING"] == "chunked"
+
+    def test_no_body_has_no_length(self) -> None:
+        assert "CONTENT_LENGTH" not in environ_of(request())
+        assert "HTTP_CONTENT_LENGTH" not in environ_of(
+            request(fields=[(b"content-length", b"5")], content_length=5)
+        )
+
+    def test_host_is_the_authority(self) -> None:
+        environ = environ_of(request(fields=[(b"host", b"evil.org")], authority=b"x.org"))
+        assert environ["HTTP_HOST"] == "x.org"
+        environ = environ_of(request(fields=[], authority=b"x.org", version="2"))
+        assert environ["HTTP_HOST"] == "x.org"
+        environ = environ_of(request(fields=[], authority=b"", version="1.0"))
+        assert "HTTP_HOST" not in environ
+
+
+def test_what_cannot_be_called_is_no_application(loop) -> None:
+    with pytest.raises(LoadError, match=r"environ, start_response.*Peer"):
+        load("wsgi")(TCP, context(loop))
