@@ -44,7 +44,8 @@ class Reopen(NamedTuple):
 
 
 Message = Ready | Closed | Failed | Drain | Reopen
-KINDS: Final[dict[str, Any]] = {kind.__name__: kind for kind in (Ready, Closed, Failed, Drain, Reopen)}
+_ALL: Final[tuple[Any, ...]] = (Ready, Closed, Failed, Drain, Reopen)
+KINDS: Final = {kind.__name__: kind for kind in _ALL}
 
 # A reason may hold a traceback; a datagram must fit the socket's buffer (212992 bytes by default).
 MESSAGE_BYTES: Final = 65536

@@ -17,14 +17,18 @@ def is_departure(error: BaseException) -> bool:
     all of its members are. The price: an application's own mistake in code that handles a
     disconnection is not told either.
     """
-    seen: set[int] = set()
+    return _stems_from_departure(error, set())
+
+
+def _stems_from_departure(error: BaseException, seen: set[int]) -> bool:
+    """`seen`: errors looked at already; a member's context may be the very group that holds it."""
     link: BaseException | None = error
     while link is not None and id(link) not in seen:
         if isinstance(link, Disconnected):
             return True
-        if isinstance(link, BaseExceptionGroup):
-            return all(is_departure(member) for member in link.exceptions)
         seen.add(id(link))
+        if isinstance(link, BaseExceptionGroup):
+            return all(_stems_from_departure(member, seen) for member in link.exceptions)
         link = link.__cause__ or link.__context__
     return False
 

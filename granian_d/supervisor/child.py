@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import fcntl
 import os
 import signal
@@ -91,6 +92,9 @@ def _live(run: Callable[[], int], mask: set[int]) -> None:
     except BaseException:  # noqa: BLE001 - the border of the process: nothing is above it
         traceback.print_exc()
     finally:
+        # os._exit, because the frames above are the master's; but what the application has asked
+        # to be called at its exit (flushing of its logs and traces, most often) is called.
+        atexit._run_exitfuncs()  # noqa: SLF001 - as multiprocessing does; there is no other way
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)

@@ -161,9 +161,13 @@ class StreamConnection(asyncio.Protocol):
     # --- called by the endpoint (engine.contract.Wire) -----------------------------------------
 
     def write(self, data: bytes) -> bool:
-        """Queue bytes; False above the high-water mark."""
+        """Queue bytes; False above the high-water mark, and when the connection is breaking.
+
+        The loop tells of a broken connection in its next turn only. Whoever waits for room lets
+        that turn come; an endless stream that never waited would keep the loop for itself.
+        """
         self._transport.write(data)
-        return not self._full
+        return not (self._full or self._transport.is_closing())
 
     def pause(self) -> None:
         """Feed no data for now."""
