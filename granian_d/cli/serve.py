@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
@@ -30,7 +31,14 @@ if TYPE_CHECKING:
     from granian_d.control.channel import Post
     from granian_d.plan import DaemonPlan
 
+STDIN: Final = 0
 STDOUT: Final = 1
+
+# -P: the current directory is the application's; its modules must not stand for the planner's.
+# Only where granian-d itself was imported from there is there no other way. Found out at the
+# start: a deploy may remove the directory under a running daemon.
+_ROOT: Final = os.path.dirname(os.path.dirname(os.path.abspath(granian_d.__file__)))
+_PLANNER_FLAGS: Final = () if os.getcwd() == _ROOT else ("-P",)
 
 # Before a plan says otherwise.
 FIRST_LOG: Final = LogPlan(enabled=True, level="info", format="auto", file="")
@@ -39,6 +47,7 @@ FIRST_LOG: Final = LogPlan(enabled=True, level="info", format="auto", file="")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the daemon; the exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    _mend_inheritance()
     pid = os.getpid()
     try:
         inherited = take_sockets(os.environ, pid)
@@ -50,6 +59,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     return loop.run(Launch(runtime, inherited, notifier, runtime.scoreboard))
 
 
+def _mend_inheritance() -> None:
+    """Undo what a careless parent may have left: closed standard streams, odd signal states."""
+    for fd in (STDIN, STDOUT, STDERR):
+        try:
+            os.fstat(fd)
+        except OSError:
+            # Else the next descriptor we open would become somebody's standard output.
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+    for name, fd in (("stdout", STDOUT), ("stderr", STDERR)):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(fd, "w", closefd=False))
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, children would vanish unreaped
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
 def planner_command(fd: int, inherited: Sequence[str], arguments: Sequence[str]) -> list[str]:
     """The command line of the planner.
 
@@ -59,11 +83,7 @@ def planner_command(fd: int, inherited: Sequence[str], arguments: Sequence[str])
         arguments: those of `granian-d`.
     """
     names = json.dumps(list(inherited))
-    # -P: the current directory is the application's; its modules must not stand for the planner's.
-    # Only where granian-d itself was imported from there is there no other way.
-    root = os.path.dirname(os.path.dirname(os.path.abspath(granian_d.__file__)))
-    flags = [] if root == os.getcwd() else ["-P"]
-    planner = [*flags, "-m", "granian_d.cli.planner", str(fd), names, "--", *arguments]
+    planner = [*_PLANNER_FLAGS, "-m", "granian_d.cli.planner", str(fd), names, "--", *arguments]
     return [sys.executable, *planner]
 
 

@@ -8,7 +8,9 @@ Neither end ever waits: the master must not hang on a worker that does not read.
 from __future__ import annotations
 
 import json
+import os
 import socket
+import typing
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
@@ -17,6 +19,10 @@ if TYPE_CHECKING:
 
 class Ready(NamedTuple):
     """Worker: the application runs and accept is armed."""
+
+
+class Leaving(NamedTuple):
+    """Worker: somebody told it to go (SIGTERM); it serves until the master drains it."""
 
 
 class Closed(NamedTuple):
@@ -38,17 +44,17 @@ class Drain(NamedTuple):
 
 
 class Reopen(NamedTuple):
-    """Master: the log files have been opened anew; one descriptor rides along for each path."""
+    """Master: a log file has been opened anew; its descriptor rides along."""
 
-    paths: tuple[str, ...]
+    path: str
 
 
-Message = Ready | Closed | Failed | Drain | Reopen
-_ALL: Final[tuple[Any, ...]] = (Ready, Closed, Failed, Drain, Reopen)
+Message = Ready | Leaving | Closed | Failed | Drain | Reopen
+_ALL: Final[tuple[Any, ...]] = (Ready, Leaving, Closed, Failed, Drain, Reopen)
 KINDS: Final = {kind.__name__: kind for kind in _ALL}
 
 # A reason may hold a traceback; a datagram must fit the socket's buffer (212992 bytes by default).
-MESSAGE_BYTES: Final = 65536
+MESSAGE_BYTES: Final = 1 << 17
 MESSAGE_FDS: Final = 4
 
 
@@ -77,8 +83,10 @@ class Channel:
 
     def send(self, message: Message, fds: Sequence[int] = ()) -> bool:
         """Send one message. False when the other end is gone or does not read its messages."""
-        fields: dict[str, Any] = message._asdict()
-        data = json.dumps({"kind": type(message).__name__, **fields}).encode()
+        record = {"kind": type(message).__name__, **message._asdict()}
+        data = json.dumps(record, ensure_ascii=False).encode("utf-8", "backslashreplace")
+        if len(data) > MESSAGE_BYTES:
+            return False  # the other end could not read it
         try:
             socket.send_fds(self._socket, [data], list(fds))
         except OSError:
@@ -89,7 +97,8 @@ class Channel:
         """The next message and its descriptors, None when there is none at the moment.
 
         Raises:
-            Gone: the other end is closed and everything it sent has been read.
+            Gone: the other end is closed and everything it sent has been read, or it sends what
+                is no message: an application may have got hold of it.
         """
         try:
             data, fds, _, _ = socket.recv_fds(self._socket, MESSAGE_BYTES, MESSAGE_FDS)
@@ -97,18 +106,43 @@ class Channel:
             return None
         except ConnectionResetError as error:
             raise Gone from error
-        if not data:
-            raise Gone
-        record = json.loads(data)
-        kind = KINDS[record.pop("kind")]
-        if kind is Reopen:
-            record["paths"] = tuple(record["paths"])
-        message: Message = kind(**record)
+        for fd in fds:
+            os.set_inheritable(fd, False)  # recv_fds passes no MSG_CMSG_CLOEXEC on
+        try:
+            message = _parse(data)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            _close_all(fds)
+            raise Gone from error
+        if not isinstance(message, Reopen):
+            _close_all(fds)  # nobody asked for them
+            fds = []
         return message, fds
 
     def close(self) -> None:
         """Close this end."""
         self._socket.close()
+
+
+def _close_all(fds: list[int]) -> None:
+    for fd in fds:
+        os.close(fd)
+
+
+def _parse(data: bytes) -> Message:
+    """The message in a datagram; none at all is the end of the stream (and no JSON).
+
+    Raises:
+        ValueError, TypeError, KeyError, AttributeError: it is no message of ours.
+    """
+    record = json.loads(data)
+    kind = KINDS[record.pop("kind")]
+    message: Message = kind(**record)
+    for name, wanted in typing.get_type_hints(kind).items():
+        value = getattr(message, name)
+        allowed = typing.get_args(wanted) or (wanted,)
+        if type(value) not in allowed and not (type(value) is int and float in allowed):
+            raise TypeError(name)
+    return message
 
 
 class Post(NamedTuple):

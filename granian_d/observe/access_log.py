@@ -51,7 +51,9 @@ def check_format(fmt: str) -> None:
     pattern, getters = _compile(fmt)
     samples = tuple(getter(None) for getter in getters)
     try:
-        _ = pattern % samples
+        (pattern % samples).encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("it holds characters that no file can (lone surrogates)") from error
     except (TypeError, ValueError) as error:
         raise ValueError(f"not a format for these atoms: {error}") from error
 

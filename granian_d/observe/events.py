@@ -33,7 +33,6 @@ EVENTS: Final[dict[str, tuple[str, str]]] = {
     "starting": ("info", "Starting granian-d {version} (main PID: {pid})"),
     "listening": ("info", "Listening at: {address}"),
     "ready": ("info", "Ready: generation {generation} serves with {workers} worker(s)"),
-    "config_failed": ("error", "{reason}"),
     "config_warning": ("warning", "{reason}"),
     "boot_failed": ("critical", "Could not start: {reason}"),
     "signal": ("info", "Got SIG{signal}: {meaning}"),

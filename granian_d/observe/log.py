@@ -7,8 +7,11 @@ several processes do not mix; application loggers are the application's business
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import select
+import stat
 import sys
 import time
 from typing import TYPE_CHECKING, Any, Final
@@ -27,11 +30,13 @@ STDERR: Final = 2
 class LogFile:
     """Where records go: a descriptor, and the path to open again when it was rotated away."""
 
-    __slots__ = ("fd", "path")
+    __slots__ = ("_lost", "_poll", "fd", "path")
 
     def __init__(self, path: str, fallback_fd: int) -> None:
         self.path = path
         self.fd = fallback_fd
+        self._lost = 0
+        self._poll = None if path else _poll_of(fallback_fd)
         if path:
             self.reopen()
 
@@ -44,7 +49,10 @@ class LogFile:
         if not self.path:
             return
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        fresh = os.open(self.path, flags, 0o640)
+        fresh = os.open(self.path, flags | os.O_NONBLOCK, 0o640)
+        if not stat.S_ISREG(os.fstat(fresh).st_mode):
+            os.close(fresh)
+            raise OSError(errno.EINVAL, "it is not a regular file")  # a FIFO would hold us up
         self.adopt(fresh)
 
     def adopt(self, fd: int) -> None:
@@ -61,11 +69,30 @@ class LogFile:
             os.close(self.fd)
 
     def write(self, line: bytes) -> None:
-        """Write one line. A full disk or a closed pipe must not stop the service."""
+        """Write one line. A full disk, a closed or a full pipe must not stop the service."""
+        if self._poll is not None and not self._poll.poll(0):
+            self._lost += 1  # nobody reads it: a blocking write would hold up everybody else
+            return
+        if self._lost:
+            line = f"granian-d: {self._lost} log lines were lost here\n".encode() + line
+            self._lost = 0
         try:
             os.write(self.fd, line)
         except OSError as error:
             _report_lost_line(self.fd, error)
+
+
+def _poll_of(fd: int) -> select.poll | None:
+    """Something to ask whether a write to `fd` would block; None for what never does."""
+    try:
+        mode = os.fstat(fd).st_mode
+    except OSError:
+        return None
+    if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
+        return None
+    poll = select.poll()
+    poll.register(fd, select.POLLOUT)
+    return poll
 
 
 def _report_lost_line(fd: int, error: OSError) -> None:

@@ -1,6 +1,7 @@
 """What the processes will do: resolved, frozen, complete, plain data. See README.md."""
 
 from granian_d.plan.model import (
+    MOST_WORKERS,
     AccessLogPlan,
     DaemonPlan,
     Identity,
@@ -14,6 +15,7 @@ from granian_d.plan.model import (
 from granian_d.plan.wire import decode, encode
 
 __all__ = [
+    "MOST_WORKERS",
     "AccessLogPlan",
     "DaemonPlan",
     "Identity",

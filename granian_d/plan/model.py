@@ -7,7 +7,10 @@ defaults), nothing that still needs parsing. Units end a name: `_s` seconds, `_b
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
+
+# Beyond it a scoreboard row could be missing while two generations overlap; far beyond what helps.
+MOST_WORKERS: Final = 512
 
 InterfaceName = Literal["asgi", "asginl", "wsgi", "rsgi"]
 LoopName = Literal["auto", "asyncio", "uvloop"]

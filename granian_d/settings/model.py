@@ -22,7 +22,7 @@ from pydantic import InstanceOf, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from granian_d.observe.access_log import check_format
-from granian_d.plan.model import InterfaceName, LogFormat, LogLevel, LoopName
+from granian_d.plan.model import MOST_WORKERS, InterfaceName, LogFormat, LogLevel, LoopName
 from granian_d.settings.addresses import Address, check_host, split_listen
 from granian_d.settings.fields import Table, duration, kind_of, option
 from granian_d.settings.kinds import PERMISSION_BITS, Text
@@ -231,7 +231,9 @@ class Settings(Table, BaseSettings):
         1024, "Length of the queue of connections not accepted yet.", ge=128, le=65535
     )
 
-    workers: int = option(1, "Number of processes that serve.", ge=1, le=512, reload="live")
+    workers: int = option(
+        1, "Number of processes that serve.", ge=1, le=MOST_WORKERS, reload="live"
+    )
     blocking_threads: int | None = option(
         None, "Threads of a worker that run a WSGI application.", ge=1, example=1
     )

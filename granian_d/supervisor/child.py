@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import fcntl
 import os
 import signal
@@ -74,7 +73,12 @@ def fork(run: Callable[[], int]) -> tuple[int, int]:
             _live(run, before)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    return pid, os.pidfd_open(pid)
+    try:
+        return pid, os.pidfd_open(pid)
+    except OSError:  # a child that cannot be watched must not live
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        raise
 
 
 def _live(run: Callable[[], int], mask: set[int]) -> None:
@@ -92,11 +96,16 @@ def _live(run: Callable[[], int], mask: set[int]) -> None:
     except BaseException:  # noqa: BLE001 - the border of the process: nothing is above it
         traceback.print_exc()
     finally:
-        # os._exit, because the frames above are the master's; but what the application has asked
-        # to be called at its exit (flushing of its logs and traces, most often) is called.
-        atexit._run_exitfuncs()  # noqa: SLF001 - as multiprocessing does; there is no other way
-        sys.stdout.flush()
-        sys.stderr.flush()
+        _leave(code)
+
+
+def _leave(code: int) -> None:
+    """Exit without the frames above, which are the master's, whatever goes wrong on the way out."""
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None and not stream.closed:
+                stream.flush()
+    finally:
         os._exit(code)
 
 
@@ -123,14 +132,28 @@ def start_planner(command: Callable[[int], Sequence[str]]) -> PlannerProcess:
         raise
     finally:
         os.close(writing)
-    return PlannerProcess(pid, reading)
+    try:
+        return PlannerProcess(pid, reading)
+    except OSError:
+        os.close(reading)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        raise
 
 
 def reap(pid: int) -> str:
-    """Collect an exited child and say how it ended: "exit status 3", "SIGKILL"."""
-    _, status = os.waitpid(pid, 0)
+    """Collect an exited child and say how it ended: "exit status 3", "SIGKILL", "signal 40"."""
+    try:
+        _, status = os.waitpid(pid, 0)
+    except ChildProcessError:
+        return "an unknown status"  # somebody else has collected it
     code = os.waitstatus_to_exitcode(status)
-    return f"exit status {code}" if code >= 0 else signal.Signals(-code).name
+    if code >= 0:
+        return f"exit status {code}"
+    try:
+        return signal.Signals(-code).name
+    except ValueError:  # most real-time signals have no name
+        return f"signal {-code}"
 
 
 def reap_strangers(ours: Container[int]) -> None:

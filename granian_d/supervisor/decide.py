@@ -18,12 +18,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from granian_d.plan import MOST_WORKERS
 from granian_d.supervisor import policy
 from granian_d.supervisor.roster import NEVER, Roster, Setback, Worker
 from granian_d.supervisor.settle import settle
 from granian_d.supervisor.states import WORKER
 from granian_d.supervisor.turn import Turn
 from granian_d.supervisor.vocabulary import (
+    CLEAN_EXIT,
     Announce,
     CloseListeners,
     Command,
@@ -38,6 +40,7 @@ from granian_d.supervisor.vocabulary import (
     WorkerClosed,
     WorkerExited,
     WorkerFailed,
+    WorkerLeaving,
     WorkerReady,
 )
 
@@ -118,7 +121,7 @@ def _scale(turn: Turn, step: int) -> None:
     roster = turn.roster
     if roster.phase != "serving":
         return
-    workers = max(1, roster.count(roster.committed) + step)
+    workers = max(1, min(roster.count(roster.committed) + step, MOST_WORKERS))
     turn.set(adjust=workers - roster.terms[roster.committed].workers)
     turn.report("scaled", workers=workers)
 
@@ -162,6 +165,12 @@ def _on_worker_ready(turn: Turn, event: WorkerReady) -> None:
     turn.tell("worker_ready", worker)
 
 
+def _on_worker_leaving(turn: Turn, event: WorkerLeaving) -> None:
+    worker = turn.roster.workers.get(event.worker)
+    if worker is not None and worker.state == "ready":
+        turn.put(replace(worker, leaving=True))
+
+
 def _on_worker_closed(turn: Turn, event: WorkerClosed) -> None:
     worker = turn.roster.workers.get(event.worker)
     if worker is not None:
@@ -183,13 +192,13 @@ def _on_worker_exited(turn: Turn, event: WorkerExited) -> None:
     if worker is None:
         return
     turn.set(workers={n: w for n, w in roster.workers.items() if n != event.worker})
-    if worker.state == "draining":
+    if worker.state == "draining" and event.how == CLEAN_EXIT:
         turn.tell("worker_stopped", worker)
         return
     if not worker.reason:
         turn.tell("worker_died", worker, how=event.how)
     reason = worker.reason or f"worker-{worker.slot} ended with {event.how}"
-    if roster.phase == "stopping":
+    if roster.phase == "stopping" or worker.state == "draining":
         return
     if worker.generation == roster.candidate:
         _discard(turn, reason, worker.exit_code or 70)
@@ -218,6 +227,10 @@ def _set_back(turn: Turn, worker: Worker) -> None:
 
 def _on_tick(turn: Turn, event: Tick) -> None:
     roster = turn.roster
+    if turn.now - roster.ticked_at > policy.PAUSE_S:
+        # The whole tree was stopped, most likely: nobody could beat, and nobody is to blame.
+        turn.set(resumed_at=turn.now)
+    turn.set(ticked_at=turn.now)
     if turn.now >= roster.planning_until:
         turn.do(StopPlanner())
         limit_s = policy.PLANNER_TIMEOUT_S
@@ -230,7 +243,8 @@ def _judge_progress(turn: Turn, worker: Worker, beats: Mapping[int, float]) -> N
     limit_s = turn.roster.terms[worker.generation].stall_timeout_s
     if worker.state != "ready" or not limit_s:
         return
-    stall_s = turn.now - max(beats.get(worker.number, 0.0), worker.ready_at)
+    since = max(beats.get(worker.number, 0.0), worker.ready_at, turn.roster.resumed_at)
+    stall_s = turn.now - since
     if stall_s > limit_s:
         turn.tell("worker_stalled", worker, stall_s=stall_s)
         turn.dump(worker, f"worker-{worker.slot} made no progress")
@@ -250,6 +264,7 @@ _HANDLERS: Final[dict[type, Callable[[Turn, Any], None]]] = {
     PlanMade: _on_plan_made,
     PlanFailed: _on_plan_failed,
     WorkerReady: _on_worker_ready,
+    WorkerLeaving: _on_worker_leaving,
     WorkerClosed: _on_worker_closed,
     WorkerFailed: _on_worker_failed,
     WorkerExited: _on_worker_exited,

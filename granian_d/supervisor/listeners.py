@@ -78,17 +78,25 @@ class Listeners:
 
     def _open_or_adjust(self, plan: ListenerPlan) -> None:
         try:
-            if plan.key in self._held:
+            if plan.key in self._held and not self._is_lost(plan):
                 self._adjust(plan)
             else:
-                self._held[plan.key] = self._open_one(plan)
+                fresh = self._open_one(plan)
+                for sock in self._held.get(plan.key, ()):
+                    sock.close()
+                self._held[plan.key] = fresh
         except OSError as error:
             reason = error.strerror or str(error)
             raise ListenError(f"cannot listen on {plan.key}: {reason}") from error
 
+    def _is_lost(self, plan: ListenerPlan) -> bool:
+        """A socket whose path was removed or replaced: no client can find it any more."""
+        made = self._inodes.get(plan.path)
+        return made is not None and made != _inode(plan.path)
+
     def _adjust(self, plan: ListenerPlan) -> None:
         """Apply to an open socket what a new plan may change without losing its queue."""
-        if plan.kind == "unix" and not plan.path.startswith("@"):
+        if plan.path in self._inodes:
             _set_access(plan.path, plan)
         if plan.kind in ("tcp", "unix"):
             for sock in self._held[plan.key]:
@@ -136,8 +144,7 @@ class Listeners:
         except OSError:
             os.unlink(beside)
             raise
-        status = os.lstat(plan.path)
-        self._inodes[plan.path] = (status.st_dev, status.st_ino)
+        self._inodes[plan.path] = _inode(plan.path)
 
     def _unlink(self, sock: socket.socket) -> None:
         """Remove a path we made, unless somebody has put something else there since."""
@@ -148,8 +155,7 @@ class Listeners:
         if made is None:
             return
         try:
-            status = os.lstat(path)
-            if (status.st_dev, status.st_ino) == made:
+            if made == _inode(path):
                 os.unlink(path)
         except OSError:
             return  # it has gone, or may not be removed: the next daemon takes a stale socket over
@@ -185,12 +191,29 @@ def _adopt(fd: int) -> socket.socket:
 
 
 def _set_access(path: str, plan: ListenerPlan) -> None:
-    if plan.mode is not None:
-        os.chmod(path, plan.mode)
-    if plan.uid is not None or plan.gid is not None:
-        uid = -1 if plan.uid is None else plan.uid
-        gid = -1 if plan.gid is None else plan.gid
-        os.chown(path, uid, gid, follow_symlinks=False)
+    """Set mode and owner of the socket at `path`, and of nothing that was put in its place."""
+    fd = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISSOCK(os.fstat(fd).st_mode):
+            raise ListenError(f"cannot listen on unix:{path}: it is not a socket any more")
+        same = f"/proc/self/fd/{fd}"
+        if plan.mode is not None:
+            os.chmod(same, plan.mode)
+        if plan.uid is not None or plan.gid is not None:
+            uid = -1 if plan.uid is None else plan.uid
+            gid = -1 if plan.gid is None else plan.gid
+            os.chown(same, uid, gid)
+    finally:
+        os.close(fd)
+
+
+def _inode(path: str) -> tuple[int, int]:
+    """What stands at a path; (0, 0) for nothing."""
+    try:
+        status = os.lstat(path)
+    except FileNotFoundError:
+        return (0, 0)
+    return (status.st_dev, status.st_ino)
 
 
 def _refuse_live(path: str) -> None:
@@ -206,10 +229,13 @@ def _refuse_live(path: str) -> None:
     if not stat.S_ISSOCK(mode):
         raise ListenError(f"cannot listen on unix:{path}: it exists and is not a socket")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)  # the queue of a live one may be full
         try:
             probe.connect(path)
         except ConnectionRefusedError:
             return
+        except BlockingIOError:
+            raise ListenError(f"cannot listen on unix:{path}: somebody serves on it") from None
         except OSError as error:
             raise ListenError(f"cannot listen on unix:{path}: {error.strerror}") from error
         credentials = probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)

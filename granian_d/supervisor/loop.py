@@ -14,7 +14,7 @@ import signal
 import time
 from typing import TYPE_CHECKING, TypeVar
 
-from granian_d.control.channel import Closed, Failed, Gone, Ready
+from granian_d.control.channel import Closed, Failed, Gone, Leaving, Ready
 from granian_d.errors import DaemonError
 from granian_d.observe import scoreboard as columns
 from granian_d.plan import decode
@@ -34,6 +34,7 @@ from granian_d.supervisor.vocabulary import (
     WorkerClosed,
     WorkerExited,
     WorkerFailed,
+    WorkerLeaving,
     WorkerReady,
 )
 
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
     from granian_d.supervisor.child import PlannerProcess
 
 T = TypeVar("T")
+
+MESSAGES_A_TURN = 16  # a worker that floods its channel must not keep the master from the others
 
 
 def run(launch: Launch) -> int:
@@ -165,10 +168,16 @@ class _Loop:
 
     def _messages(self, number: int, channel: Channel) -> Iterator[Event]:
         try:
-            while (received := channel.receive()) is not None:
-                message, _ = received
+            for _ in range(MESSAGES_A_TURN):
+                if (received := channel.receive()) is None:
+                    return
+                message, fds = received
+                for fd in fds:  # no worker has any to give
+                    os.close(fd)
                 if isinstance(message, Ready):
                     yield WorkerReady(number)
+                elif isinstance(message, Leaving):
+                    yield WorkerLeaving(number)
                 elif isinstance(message, Closed):
                     yield WorkerClosed(number)
                 elif isinstance(message, Failed):
@@ -228,9 +237,8 @@ class _Loop:
         if self._roster.phase in ("serving", "stopping") and self._progress():
             notifier.alive()
         notifier.status(self._status())
-        if notifier.failure:
-            self._hands.runtime.log.event("notify_failed", reason=notifier.failure)
-            notifier.failure = ""
+        if failure := notifier.take_failure():
+            self._hands.runtime.log.event("notify_failed", reason=failure)
 
     def _progress(self) -> bool:
         """At least one worker's loop has turned within the watchdog's patience."""

@@ -173,9 +173,19 @@ class OsCalls:
             self.news.append(WorkerExited(command.worker, f"a failed fork ({error.strerror})"))
 
     def _fork_worker(self, command: Spawn) -> None:
-        plan = self.plans[command.generation]
         ours, theirs = Channel.pair()
         row = self.scoreboard.take()
+        try:
+            self._fork_into(command, ours, theirs, row)
+        except OSError:
+            ours.close()
+            self.scoreboard.release(row)
+            raise
+        finally:
+            theirs.close()
+
+    def _fork_into(self, command: Spawn, ours: Channel, theirs: Channel, row: int) -> None:
+        plan = self.plans[command.generation]
         listeners = self.listeners.sockets(plan.listeners)
         post = Post(
             command.worker,
@@ -193,7 +203,6 @@ class OsCalls:
             return self.runtime.serve(plan, post)
 
         pid, pidfd = child.fork(live)
-        theirs.close()
         self.children[command.worker] = Child(
             pid, pidfd, ours, row, command.slot, command.generation
         )
@@ -238,7 +247,10 @@ class OsCalls:
 
     def _discard(self, command: Discard) -> None:
         self.plans.pop(command.generation)
-        self._keep_only(max(self.plans)) if self.plans else None
+        if self.plans:
+            committed = max(self.plans)
+            self.runtime.adopt_logs(self.plans[committed])  # closes the files of the other plan
+            self._keep_only(committed)
 
     def _keep_only(self, generation: int) -> None:
         """That plan is the service; listeners and plans of others have no use any more."""
@@ -259,9 +271,9 @@ class OsCalls:
 
     def _reopen_logs(self, _: ReopenLogs) -> None:
         files = self.runtime.reopen_logs()
-        message = Reopen(tuple(files))
         for worker in self.children.values():
-            worker.channel.send(message, list(files.values()))
+            for path, fd in files.items():
+                worker.channel.send(Reopen(path), [fd])
         self._report(Report("reopened", {}))
 
     def _report(self, command: Report) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 
 from granian_d.errors import ConfigError
 
@@ -20,7 +21,7 @@ def write(path: str, pid: int) -> None:
         raise ConfigError(f"pid_file {path}: process {other} runs already")
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        fd = os.open(path, flags, 0o644)
+        fd = os.open(path, flags | os.O_NONBLOCK, 0o644)
         with os.fdopen(fd, "w") as file:
             file.write(f"{pid}\n")
     except OSError as error:
@@ -39,6 +40,8 @@ def remove(path: str, pid: int) -> None:
 def _read(path: str) -> int:
     """The pid in the file, 0 when there is none."""
     try:
+        if not stat.S_ISREG(os.lstat(path).st_mode):
+            raise ConfigError(f"pid_file {path}: it is not a regular file")
         with open(path, "rb") as file:
             text = file.read(32)
     except FileNotFoundError:

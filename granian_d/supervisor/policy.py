@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 TICK_S: Final = 1.0  # heartbeats, STATUS and the watchdog are looked at once a second
+PAUSE_S: Final = 2.5  # between two ticks: the master itself did not run (SIGSTOP, a frozen cgroup)
 PLANNER_TIMEOUT_S: Final = 60.0  # name resolution may be slow; nothing else in it is
 DUMP_GRACE_S: Final = 2.0  # SIGABRT to SIGKILL: writing the stacks of a few threads
 REAP_GRACE_S: Final = 5.0  # SIGKILL to giving up: only a process stuck in the kernel takes it

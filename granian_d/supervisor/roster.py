@@ -27,6 +27,7 @@ class Worker:
     state: WorkerState
     deadline: float  # of its state; NEVER for none
     ready_at: float = NEVER
+    leaving: bool = False  # it serves until a successor does
     accepting: bool = True  # it may still take new connections
     hasty: bool = False  # told that the service ends, not only its generation
     reason: str = ""  # why it failed, or why it is being killed
@@ -57,6 +58,8 @@ class Roster:
     concluding: bool = False  # the change is decided; some who must not accept any more still may
     reload_again: bool = False  # somebody wanted a reload while one was under way
     last_failure: str = ""  # why the last reload failed; "" when it did not
+    ticked_at: float = NEVER  # when the master last looked at the time; NEVER: not yet
+    resumed_at: float = 0.0  # when it last did after a long pause of its own
     stop_by: float = NEVER
     quitting: bool = False
     exit_code: int = 0
@@ -97,8 +100,8 @@ class Roster:
                 yield worker
 
     def filled(self, generation: int, *states: WorkerState) -> frozenset[int]:
-        """The slots in which a generation has a worker in one of these states."""
-        return frozenset(worker.slot for worker in self.of(generation, *states))
+        """The slots in which a generation has a worker, one that stays, in one of these states."""
+        return frozenset(w.slot for w in self.of(generation, *states) if not w.leaving)
 
     def complete(self, generation: int) -> bool:
         """Every slot that the generation wants has a worker that serves."""

@@ -111,9 +111,9 @@ def _retire(turn: Turn) -> None:
     complete = roster.complete(roster.committed)
     for worker in list(roster.workers.values()):
         if worker.generation in (roster.committed, roster.candidate):
-            if worker.slot <= roster.count(worker.generation):
+            if worker.slot <= roster.count(worker.generation) and not worker.leaving:
                 continue
-            relieved = complete
+            relieved = complete or (worker.leaving and worker.slot in serving)
         else:
             relieved = complete or worker.slot in serving
         if worker.state == "starting":

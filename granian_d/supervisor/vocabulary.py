@@ -6,7 +6,7 @@ Commands, and `os_calls` carries them out. Nothing else passes between the three
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,6 +64,12 @@ class WorkerReady(NamedTuple):
     worker: int
 
 
+class WorkerLeaving(NamedTuple):
+    """A worker was told to go by somebody else; it serves on until it is drained."""
+
+    worker: int
+
+
 class WorkerClosed(NamedTuple):
     """A draining worker accepts no more."""
 
@@ -78,11 +84,14 @@ class WorkerFailed(NamedTuple):
     exit_code: int
 
 
+CLEAN_EXIT: Final = "exit status 0"
+
+
 class WorkerExited(NamedTuple):
     """A worker is gone and reaped."""
 
     worker: int
-    how: str  # "exit status 3", "SIGKILL"
+    how: str  # CLEAN_EXIT, "exit status 3", "SIGKILL"
 
 
 class Tick(NamedTuple):
@@ -92,7 +101,15 @@ class Tick(NamedTuple):
 
 
 Event = (
-    Wanted | PlanMade | PlanFailed | WorkerReady | WorkerClosed | WorkerFailed | WorkerExited | Tick
+    Wanted
+    | PlanMade
+    | PlanFailed
+    | WorkerReady
+    | WorkerLeaving
+    | WorkerClosed
+    | WorkerFailed
+    | WorkerExited
+    | Tick
 )
 
 # --- commands ----------------------------------------------------------------------------------

@@ -52,7 +52,12 @@ def check_listening(fd: int, what: str) -> None:
         ListenError: it is closed, not a socket, of another type, or not listening.
     """
     try:
-        probe = socket.socket(fileno=os.dup(fd))
+        copy = os.dup(fd)
+        try:
+            probe = socket.socket(fileno=copy)
+        except OSError:
+            os.close(copy)
+            raise
     except OSError as error:
         raise ListenError(f"{what}: descriptor {fd} is not a socket ({error.strerror})") from error
     with probe:

@@ -21,30 +21,31 @@ VARIABLES: Final = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 class Notifier:
     """The notification socket, or nothing where there is none."""
 
-    __slots__ = ("_link", "_status", "failure", "watchdog_s")
+    __slots__ = ("_address", "_failure", "_link", "_status", "_told", "watchdog_s")
 
     def __init__(self, environ: MutableMapping[str, str], pid: int) -> None:
         """Read the manager's variables and forget them, so that no child speaks in our name."""
         self._status = ""
-        self.failure = ""
+        self._failure = ""
+        self._told = False  # the failure has been taken since the last success
         self.watchdog_s = _watchdog_s(environ, pid)
-        self._link = None
-        if environ.get("NOTIFY_SOCKET"):
-            try:
-                self._link = sdnotify.SystemdNotifier(debug=True)
-                # The master must not wait for a manager that does not read.
-                self._link.socket.setblocking(False)
-            except OSError as error:
-                self.failure = str(error)
+        self._address = environ.get("NOTIFY_SOCKET", "")
         for name in VARIABLES:
             environ.pop(name, None)
-        # sdnotify read the process's environment, which `environ` usually is.
-        os.environ.pop("NOTIFY_SOCKET", None)
+        self._link: sdnotify.SystemdNotifier | None = None
+        self._connect()
+
+    def take_failure(self) -> str:
+        """Why the manager cannot be told; "" when it can, or when that was said already."""
+        if self._told:
+            return ""
+        self._told = bool(self._failure)
+        return self._failure
 
     def ready(self, status: str) -> None:
         """Start-up, or a reload, is done (a failed reload too: there is no other word for it)."""
         self._status = status
-        self._send(f"READY=1\nSTATUS={status}")
+        self._send(f"READY=1\nSTATUS={_one_line(status)}")
 
     def reloading(self) -> None:
         """A reload begins."""
@@ -54,13 +55,13 @@ class Notifier:
     def stopping(self, status: str) -> None:
         """The end begins; the first thing said of it."""
         self._status = status
-        self._send(f"STOPPING=1\nSTATUS={status}")
+        self._send(f"STOPPING=1\nSTATUS={_one_line(status)}")
 
     def status(self, text: str) -> None:
         """One line for `systemctl status`; sent only when it says something new."""
         if text != self._status:
             self._status = text
-            self._send(f"STATUS={text}")
+            self._send(f"STATUS={_one_line(text)}")
 
     def alive(self) -> None:
         """Feed the watchdog, if there is one."""
@@ -73,18 +74,51 @@ class Notifier:
 
     def close(self) -> None:
         """Let go of the socket (in a child, which must not speak in the master's name)."""
+        self._address = ""
         if self._link is not None:
             self._link.socket.close()
             self._link = None
 
-    def _send(self, message: str) -> None:
-        if self._link is None:
+    def _connect(self) -> None:
+        if not self._address:
             return
+        os.environ["NOTIFY_SOCKET"] = self._address  # the only way to tell sdnotify
         try:
-            self._link.notify(message)
+            self._link = sdnotify.SystemdNotifier(debug=True)
+            # The master must not wait for a manager that does not read.
+            self._link.socket.setblocking(False)
+            self._failure, self._told = "", False
         except OSError as error:
-            # A manager that is being re-executed comes back; what is lost is told again soon.
-            self.failure = str(error)
+            self._link, self._failure = None, str(error)
+        finally:
+            os.environ.pop("NOTIFY_SOCKET", None)
+
+    def _send(self, message: str) -> None:
+        """Send one datagram; a manager that was replaced since is connected to anew."""
+        # sdnotify encodes Latin-1; what is read there as such are the bytes of UTF-8.
+        octets = message.encode("utf-8", "backslashreplace").decode("latin-1")
+        if not self._attempt(octets):
+            self._connect()
+            self._attempt(octets)
+
+    def _attempt(self, octets: str) -> bool:
+        if self._link is None:
+            return not self._address
+        try:
+            self._link.notify(octets)
+        except BlockingIOError:
+            return True  # it is there and does not read: told again with the next status
+        except OSError as error:
+            self._failure = str(error)
+            self._link.socket.close()
+            self._link = None
+            return False
+        return True
+
+
+def _one_line(text: str) -> str:
+    """A status must not end its assignment early: what follows would be another one."""
+    return "".join(char if char.isprintable() else " " for char in text)
 
 
 def _watchdog_s(environ: MutableMapping[str, str], pid: int) -> float:

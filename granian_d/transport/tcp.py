@@ -8,6 +8,7 @@ would answer those bytes with a RST, which may destroy the answer before the pee
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import struct
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -99,6 +100,7 @@ class StreamConnection(asyncio.Protocol):
         "_finishing",
         "_full",
         "_owner",
+        "_patience_until",
         "_paused",
         "_transport",
         "_unsent",
@@ -113,7 +115,8 @@ class StreamConnection(asyncio.Protocol):
         self._full = False
         self._eof = False
         self._finishing = False
-        self._deadline = NEVER  # of the lingering close
+        self._deadline = NEVER  # when the lingering close is looked at next
+        self._patience_until = NEVER  # when it is given up, unless the queue has moved
         self._unsent = 0  # of the queue, when the lingering close last looked
 
     # --- called by the loop --------------------------------------------------------------------
@@ -136,6 +139,8 @@ class StreamConnection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """The peer has closed its direction. Ours stays open (True) until the last answer."""
+        if self._eof:
+            return True  # uvloop says it again after a pause in reading
         self._eof = True
         if self._finishing:
             self._transport.close()
@@ -190,13 +195,15 @@ class StreamConnection(asyncio.Protocol):
         if self._finishing or self._transport.is_closing():
             return
         self._finishing = True
+        clock = self._owner.deadlines.clock
+        self._unsent = self.queued_bytes()
+        self._patience_until = clock.now + self._patience_s()
+        self._deadline = clock.now + FLUSH_LOOK_S
         if self._eof:
             self._transport.close()  # flushes first; the peer has nothing more to send
-            return
-        self.resume()  # what still comes must be read to be dropped
-        self._transport.write_eof()
-        self._unsent = self.queued_bytes()
-        self._look_again()
+        else:
+            self.resume()  # what still comes must be read to be dropped
+            self._transport.write_eof()
 
     def abort(self) -> None:
         """Close at once, with a RST: an answer delimited by the close must not look whole."""
@@ -218,32 +225,35 @@ class StreamConnection(asyncio.Protocol):
         if not self._finishing:
             self._endpoint.expire()
             return
+        now = self._owner.deadlines.clock.now
         unsent = self.queued_bytes()
-        if unsent and unsent != self._unsent:
+        if unsent != self._unsent:
             self._unsent = unsent
-            self._look_again()
-        else:
+            self._patience_until = now + self._patience_s()
+        if now >= self._patience_until:
             self.abort()
+        else:
+            self._deadline = now + FLUSH_LOOK_S
 
     def drain(self, idle_s: float) -> None:
         """Finish what is going on; see engine.contract.Endpoint.drain."""
         if not self._finishing:
             self._endpoint.drain(idle_s)
 
-    def _look_again(self) -> None:
-        """Linger from when the queue is empty; until then wait as long as the peer reads."""
-        patience_s = LINGER_S
+    def _patience_s(self) -> float:
+        """How long a finished connection may stand still: as a reader, then to linger."""
         if self._unsent:
-            patience_s = max(self._owner.limits.write_timeout_s, FLUSH_LOOK_S)
-        self._deadline = self._owner.deadlines.clock.now + patience_s
+            return self._owner.limits.write_timeout_s or NEVER
+        return LINGER_S
 
 
 def _peer(transport: asyncio.Transport) -> Peer:
     """The two ends, as the socket names them."""
     name: Any = transport.get_extra_info("sockname")
     if isinstance(name, (str, bytes)):
-        path = name.decode(errors="surrogateescape") if isinstance(name, bytes) else name
-        return Peer(None, (path.removesuffix("~"), None))
+        path = os.fsdecode(name)
+        path = "@" + path[1:] if path.startswith("\0") else path.removesuffix("~")
+        return Peer(None, (path, None))
     other: Any = transport.get_extra_info("peername")
     client = (other[0], other[1]) if other else None
     return Peer(client, (name[0], name[1]))

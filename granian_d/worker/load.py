@@ -61,14 +61,16 @@ def _import(name: str) -> ModuleType:
     is_path = name.endswith(".py") or os.sep in name
     try:
         return _import_file(name) if is_path else import_module(name)
+    except LoadError:
+        raise
     except ImportError as error:
         if not is_path and error.name is not None and _is_part_of(error.name, name):
             raise LoadError(f"there is no module {error.name!r} (looked for {name})") from None
         raise LoadError(f"importing {name} failed: {_brief(error)}") from error
-    except Exception as error:
-        raise LoadError(f"importing {name} failed: {_brief(error)}") from error
     except SystemExit as error:
         raise LoadError(f"importing {name} ended the process: {_brief(error)}") from error
+    except Exception as error:
+        raise LoadError(f"importing {name} failed: {_brief(error)}") from error
 
 
 def _import_file(path: str) -> ModuleType:
@@ -90,7 +92,7 @@ def _import_file(path: str) -> ModuleType:
 def _call_factory(target: str, factory: Any) -> Any:
     try:
         return factory()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise LoadError(f"{target}: the factory failed: {_brief(error)}") from error
 
 
@@ -103,6 +105,5 @@ def _brief(error: BaseException) -> str:
 
 
 def _callables(found: Any) -> list[str]:
-    return [
-        name for name in vars(found) if not name.startswith("_") and callable(vars(found)[name])
-    ]
+    names: dict[str, Any] = getattr(found, "__dict__", {})
+    return [name for name in names if not name.startswith("_") and callable(names[name])]

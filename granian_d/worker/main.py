@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import faulthandler
 import importlib
 import os
 import signal
+import threading
 import traceback
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from granian_d.control.channel import Closed, Failed, Gone, Ready, Reopen
+from granian_d.control.channel import Closed, Failed, Gone, Leaving, Ready, Reopen
 from granian_d.control.channel import Drain as DrainOrder
 from granian_d.engine.choose import choose
 from granian_d.errors import DaemonError
@@ -63,6 +66,7 @@ def run(plan: DaemonPlan, post: Post, desk: Desk) -> int:
     identity.become(plan.worker.identity)
     if not identity.die_with(post.master_pid):
         return MASTER_IS_DEAD
+    os.register_at_fork(after_in_child=partial(_let_go, post))
     loop = loops.make(plan.worker.loop)
     try:
         interface = _load(plan, loop)
@@ -77,6 +81,7 @@ def run(plan: DaemonPlan, post: Post, desk: Desk) -> int:
         return exit_code
     finally:
         _close(loop)
+        _say_goodbye()
     return 0
 
 
@@ -142,7 +147,7 @@ class _Worker:
         await self._interface.startup()
         _tell_notes(self._interface, self._desk.log)
         self._listen_to_master()
-        self._loop.add_signal_handler(signal.SIGTERM, self._leave)
+        self._loop.add_signal_handler(signal.SIGTERM, self._ask_to_leave)
         heartbeat.start(self._loop, self._desk.row)
         self._acceptor.arm()
         self._channel.send(Ready())
@@ -162,21 +167,24 @@ class _Worker:
                     self._drain.order(message.budget_s, min(idle_s, self._idle_s))
                     self._channel.send(Closed())
                 elif isinstance(message, Reopen):
-                    self._reopen(dict(zip(message.paths, fds, strict=True)))
+                    self._reopen(message.path, fds)
         except Gone:
             # The kernel kills this process with the master (identity.die_with); should the master
             # only have closed its end, nobody can order anything any more: leave in good order.
             self._loop.remove_reader(self._channel.fileno())
             self._leave()
 
+    def _ask_to_leave(self) -> None:
+        """SIGTERM by somebody other than the master: it finds a successor, then orders a drain."""
+        self._channel.send(Leaving())
+
     def _leave(self) -> None:
-        """SIGTERM by somebody other than the master: a drain like any other."""
         if not self._drain.begun:
             self._drain.order(self._budget_s, self._idle_s)
 
-    def _reopen(self, fds: dict[str, int]) -> None:
+    def _reopen(self, path: str, fds: list[int]) -> None:
         files = {file.path: file for file in (self._desk.log.file, self._desk.access_file)}
-        for path, fd in fds.items():
+        for fd in fds:
             if path in files:
                 files[path].adopt(fd)
             else:
@@ -222,6 +230,23 @@ def _is_machinery(code: CodeType) -> bool:
     """The code belongs to the import system or to granian-d."""
     name = code.co_filename
     return name.startswith(("<frozen importlib", PACKAGE)) or name == importlib.__file__
+
+
+def _say_goodbye() -> None:
+    """What an interpreter does at its end, in its order: threads, executors, exit handlers.
+
+    The process leaves by os._exit, because the frames below `run` are the master's. A thread that
+    does not end is waited for until the master's patience is over.
+    """
+    threading._shutdown()  # type: ignore[attr-defined]  # noqa: SLF001 - as multiprocessing does
+    atexit._run_exitfuncs()  # noqa: SLF001 - as above: there is no other way
+
+
+def _let_go(post: Post) -> None:
+    """In a child that the application forks: what it holds would outlive the daemon with it."""
+    for listener in post.listeners:
+        listener.close()
+    post.channel.close()
 
 
 def _close(loop: asyncio.AbstractEventLoop) -> None:

@@ -56,7 +56,11 @@ class WsgiApplication:
         """The beginning of the body is here: give the request to a thread."""
         head = exchange.head
         environ = self._surroundings.environ(head, exchange.peer, body)
-        self._pool.submit(WsgiCall(self._app, environ, body, head.method, crossing).run)
+        try:
+            self._pool.submit(WsgiCall(self._app, environ, body, head.method, crossing).run)
+        except RuntimeError as error:  # the system gives no thread, and there is none
+            exchange.observer.crashed(exchange, error)
+            exchange.fail()
 
     async def settle(self) -> None:
         """See `interface.contract.Interface`."""

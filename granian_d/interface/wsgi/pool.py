@@ -70,7 +70,27 @@ class Pool:
             self._made += 1
             thread = _Thread(self, job, f"wsgi-{self._made}")
             self._threads.add(thread)
-        thread.start()
+        self._start(thread, job)
+
+    def _start(self, thread: _Thread, job: Callable[[], None]) -> None:
+        """Start a thread; where the system gives no more, its job waits for one that lives.
+
+        Raises:
+            RuntimeError: there is no thread at all, nor can there be one.
+        """
+        try:
+            thread.start()
+        except RuntimeError:
+            with self._lock:
+                self._threads.discard(thread)
+                if self._idle:
+                    other = self._idle.pop()
+                    other.job = job
+                    other.wake.release()
+                elif self._threads:
+                    self._backlog.append(job)
+                else:
+                    raise
 
     async def settle(self) -> None:
         """Wait until no job runs or waits."""

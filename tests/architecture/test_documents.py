@@ -1,0 +1,43 @@
+"""Documents that repeat what the code says are compared with it."""
+
+from __future__ import annotations
+
+import itertools
+import re
+
+from granian_d.supervisor.vocabulary import SIGNALS
+from tests.architecture.source import PACKAGE, ROOT
+
+
+def rows(page: str) -> list[list[str]]:
+    """The cells of the tables of a Markdown page, without heads."""
+    lines = page.splitlines()
+    return [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for above, line in itertools.pairwise(lines)
+        if line.startswith("|") and above.startswith("|") and not re.fullmatch(r"[|\s:-]+", line)
+    ]
+
+
+def test_the_page_about_signals_is_the_table_of_signals():
+    page = (ROOT / "docs/signals.md").read_text(encoding="utf-8")
+    written = {name: meaning for name, meaning, _ in rows(page)}
+    assert written == {f"`SIG{name}`": meaning for name, (_, meaning) in SIGNALS.items()}
+
+
+def test_the_glossary_explains_every_word_once():
+    page = (ROOT / "docs/glossary.md").read_text(encoding="utf-8")
+    words = [word for cell, _ in rows(page) for word in cell.split(", ")]
+    assert len(words) == len(set(words))
+    assert all(meaning for _, meaning in rows(page))
+
+
+def test_the_drawing_shows_every_room():
+    page = (PACKAGE / "README.md").read_text(encoding="utf-8")
+    drawing = page.partition("    7  cli")[2].partition("\n\n")[0]
+    rooms = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").is_file()}
+    rooms |= {"errors"}
+    drawn = {"cli"} | set(
+        re.findall(r"\b[a-z]+\b", "\n".join(line[6:48] for line in drawing.splitlines()))
+    )
+    assert rooms <= drawn

@@ -1,0 +1,95 @@
+"""What each kind of process has in its memory, looked at in a fresh interpreter."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.architecture.source import ROOT
+
+# In the master before its first fork: settings and loops cost memory, threads and loops make a
+# fork unsafe.
+NOT_IN_THE_MASTER = (
+    "pydantic",
+    "pydantic_settings",
+    "asyncio",
+    "uvloop",
+    "ssl",
+    "h11",
+    "concurrent.futures",
+    "multiprocessing",
+    "granian_d.settings",
+    "granian_d.worker",
+    "granian_d.interface",
+)
+
+# In a worker, and so in the memory that all workers share.
+NOT_IN_A_WORKER = (
+    "pydantic",
+    "pydantic_settings",
+    "pydantic_core",
+    "email",
+    "http.client",
+    "http.server",
+    "urllib.request",
+    "multiprocessing",
+    "granian_d.settings",
+)
+
+
+def modules_after(code: str) -> set[str]:
+    """The names in sys.modules of a new interpreter that has run `code`."""
+    tail = "; import sys, json; print(json.dumps(sorted(sys.modules)))"
+    # -P: what the interpreter finds is installed, not lying about in the current directory.
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code + tail],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(json.loads(done.stdout))
+
+
+@pytest.fixture(scope="module")
+def master():
+    return modules_after("import granian_d.cli.serve")
+
+
+@pytest.fixture(scope="module")
+def worker():
+    return modules_after("import granian_d.cli.serve, granian_d.worker.main")
+
+
+def test_the_master_is_what_it_should_be(master):
+    assert {"granian_d.supervisor.loop", "granian_d.systemd.notify"} <= master
+    assert not master.intersection(NOT_IN_THE_MASTER)
+
+
+def test_a_worker_is_what_it_should_be(worker):
+    assert {"asyncio", "granian_d.worker.main", "granian_d.engine.pure.h1"} <= worker
+    assert not worker.intersection(NOT_IN_A_WORKER)
+
+
+def test_what_every_python_has_already_proves_nothing():
+    """The lists above would be worthless if a bare interpreter had loaded the names itself."""
+    bare = modules_after("pass")
+    assert not bare.intersection(NOT_IN_THE_MASTER + NOT_IN_A_WORKER)
+
+
+@pytest.mark.parametrize("interface", ["asgi", "asginl", "wsgi", "rsgi"])
+def test_preparing_makes_neither_a_thread_nor_a_loop(interface):
+    """`prepare` runs in the master, before the first fork: modules only."""
+    code = (
+        "import threading; from types import SimpleNamespace as N; "
+        "from granian_d.worker.main import prepare; "
+        f"prepare(N(loop='auto', interface={interface!r})); "
+        "import asyncio, gc; "
+        "assert threading.active_count() == 1, threading.enumerate(); "
+        "loops = [o for o in gc.get_objects() if isinstance(o, asyncio.AbstractEventLoop)]; "
+        "assert not loops, loops"
+    )
+    assert "uvloop" in modules_after(code)

@@ -1,0 +1,19 @@
+"""What all tests share: how hypothesis searches, and where it keeps what it found."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from hypothesis import configuration, settings
+
+ROOT = Path(__file__).parent.parent
+
+# A failing example is kept beside pytest's own notes: ignored by git, removed by `make clean`.
+configuration.set_hypothesis_home_dir(ROOT / ".pytest_cache" / "hypothesis")
+
+# No deadline: the machine is shared, and a slow example is no wrong one. In CI the same examples
+# are tried each time, so that a red run is the fault of the change.
+settings.register_profile("here", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+settings.load_profile("ci" if os.environ.get("CI") else "here")

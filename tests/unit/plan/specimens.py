@@ -1,0 +1,100 @@
+"""Plans for tests: complete and valid, each field to be changed by name."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from granian_d.plan import (
+    AccessLogPlan,
+    DaemonPlan,
+    Identity,
+    Limits,
+    ListenerPlan,
+    LogPlan,
+    MasterPlan,
+    PoolPlan,
+    WorkerPlan,
+)
+
+
+def limits(**changes: Any) -> Limits:
+    plain = Limits(
+        head_bytes=65536,
+        head_fields=100,
+        body_bytes=0,
+        head_timeout_s=30.0,
+        idle_timeout_s=60.0,
+        body_timeout_s=30.0,
+        write_timeout_s=30.0,
+        keep_alive=True,
+    )
+    return replace(plain, **changes)
+
+
+def worker_plan(target: str = "hello:app", **changes: Any) -> WorkerPlan:
+    nobody = Identity(uid=None, gid=None, groups=(), user="", home="", umask=None)
+    plain = WorkerPlan(
+        target=target,
+        interface="asgi",
+        factory=False,
+        working_dir="",
+        loop="asyncio",
+        url_path_prefix="",
+        blocking_threads=1,
+        blocking_threads_idle_timeout_s=30.0,
+        backpressure=16,
+        limits=limits(),
+        identity=nobody,
+    )
+    return replace(plain, **changes)
+
+
+def _listener(key: str, **facts: Any) -> ListenerPlan:
+    nothing = {
+        "host": "",
+        "port": 0,
+        "path": "",
+        "fd": -1,
+        "name": "",
+        "mode": None,
+        "uid": None,
+        "gid": None,
+    }
+    return ListenerPlan(key=key, **{**nothing, "backlog": 16, **facts})
+
+
+def tcp(host: str = "127.0.0.1", port: int = 0, **changes: Any) -> ListenerPlan:
+    name = f"[{host}]" if ":" in host else host
+    return _listener(f"tcp:{name}:{port}", kind="tcp", host=host, port=port, **changes)
+
+
+def unix(path: object, **changes: Any) -> ListenerPlan:
+    return _listener(f"unix:{path}", kind="unix", path=str(path), **changes)
+
+
+def fd(number: int) -> ListenerPlan:
+    return _listener(f"fd:{number}", kind="fd", fd=number)
+
+
+def systemd(name: str) -> ListenerPlan:
+    return _listener(f"systemd:{name}", kind="systemd", name=name)
+
+
+def log_plan(**changes: Any) -> LogPlan:
+    return replace(LogPlan(enabled=True, level="info", format="auto", file=""), **changes)
+
+
+def daemon_plan(*listeners: ListenerPlan, **changes: Any) -> DaemonPlan:
+    plain = DaemonPlan(
+        version="1.2.3",
+        master=MasterPlan(process_name="hello", pid_file=""),
+        listeners=listeners,
+        pool=PoolPlan(
+            workers=2, surge=1, startup_timeout_s=60.0, drain_timeout_s=30.0, stall_timeout_s=10.0
+        ),
+        worker=worker_plan(),
+        log=log_plan(),
+        access_log=AccessLogPlan(enabled=False, fmt="%(status)d", file=""),
+    )
+    return replace(plain, **changes)

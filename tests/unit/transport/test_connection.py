@@ -1,0 +1,478 @@
+"""One connection, as its endpoint and its peer see it."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+
+import pytest
+
+from granian_d.engine.contract import NEVER
+from granian_d.transport.deadlines import TICK_S
+from granian_d.transport.tcp import HIGH_WATER_BYTES, LINGER_S, tune
+
+MUCH = b"0123456789abcdef" * 64 * 1024  # 1 MiB: more than all buffers between the two ends
+BLOCK = b"x" * 65536
+
+
+def answer(endpoint, data: bytes, *, on: str = "data"):
+    """Have the endpoint answer what it is fed with `data`, and finish."""
+
+    def react() -> None:
+        del endpoint.reactions[on]
+        endpoint.wire.write(data)
+        endpoint.wire.finish()
+
+    endpoint.reactions[on] = react
+
+
+def fill(endpoint) -> int:
+    """Write until the wire has no room; how much was written."""
+    written = len(BLOCK)
+    while endpoint.wire.write(BLOCK):
+        written += len(BLOCK)
+    return written
+
+
+def pass_time(endpoint, seconds: float) -> None:
+    """What the timer does in that time, tick by tick."""
+    for _ in range(int(seconds / TICK_S)):
+        passed = endpoint.clock.now
+        endpoint.clock.now += TICK_S
+        if endpoint.wire.deadline <= passed:
+            endpoint.wire.expire()
+
+
+def reset(client: socket.socket) -> None:
+    """Close a peer's socket with a RST."""
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.close()
+
+
+class TestFeeding:
+    def test_data_then_end_then_loss(self, bench):
+        async def scenario():
+            client, endpoint = await bench.connect()
+            await bench.send(client, b"GET ")
+            await endpoint.until("data")
+            await bench.send(client, b"/")
+            client.shutdown(socket.SHUT_WR)
+            await endpoint.until("eof")
+            endpoint.wire.finish()
+            await endpoint.until("lost")
+            await bench.settle()
+            assert endpoint.data == b"GET /"
+            assert endpoint.kinds == ["data", "eof", "lost"]
+
+        bench.run(scenario())
+
+    def test_a_reset_is_a_loss_and_no_end(self, bench):
+        async def scenario():
+            client, endpoint = await bench.connect()
+            reset(client)
+            await endpoint.until("lost")
+            await bench.settle()
+            assert endpoint.kinds == ["lost"]
+
+        bench.run(scenario())
+
+    def test_a_paused_connection_feeds_nothing(self, bench):
+        async def scenario():
+            client, endpoint = await bench.connect()
+            endpoint.wire.pause()
+            endpoint.wire.pause()
+            await bench.send(client, b"held ")
+            await bench.settle()
+            assert endpoint.fed == []
+            endpoint.wire.resume()
+            endpoint.wire.resume()
+            assert endpoint.fed == [], "never from within the call"
+            await bench.send(client, b"back")
+            await endpoint.until_received(9)
+            assert endpoint.data == b"held back"
+
+        bench.run(scenario())
+
+    def test_the_end_is_fed_once_whatever_is_paused_after_it(self, bench):
+        async def scenario():
+            client, endpoint = await bench.connect()
+            client.shutdown(socket.SHUT_WR)
+            await endpoint.until("eof")
+            endpoint.wire.pause()
+            endpoint.wire.resume()
+            await bench.settle()
+            assert endpoint.kinds == ["eof"]
+
+        bench.run(scenario())
+
+    def test_the_deadline_is_the_endpoints(self, bench):
+        async def scenario():
+            _, endpoint = await bench.connect()
+            assert endpoint.wire.deadline == NEVER
+            endpoint.deadline = 5.0
+            assert endpoint.wire.deadline == 5.0
+            endpoint.wire.expire()
+            assert endpoint.kinds == ["expire"]
+
+        bench.run(scenario())
+
+    def test_a_lost_wire_takes_orders_without_complaint(self, bench):
+        """The application may answer before it has learned that its peer is gone."""
+
+        async def scenario():
+            client, endpoint = await bench.connect()
+            reset(client)
+            await endpoint.until("lost")
+            wire = endpoint.wire
+            for order in (wire.pause, wire.resume, wire.finish, wire.abort, wire.queued_bytes):
+                order()
+            await bench.settle()
+            assert endpoint.kinds == ["lost"]
+
+        bench.run(scenario())
+
+
+class TestBackPressure:
+    def test_a_peer_that_does_not_read_fills_the_queue_to_the_mark(self, bench):
+        async def scenario():
+            client, endpoint = await bench.connect()
+            written = fill(endpoint)
+            assert endpoint.wire.queued_bytes() >= HIGH_WATER_BYTES
+            assert written < HIGH_WATER_BYTES + 8 * len(BLOCK)
+            await bench.settle()
+            assert endpoint.kinds == [], "no room before it reads"
+            assert await bench.receive(client, written) == b"x" * written
+            await endpoint.until("room")
+            assert endpoint.wire.write(b"more")
+            assert await bench.receive(client, 4) == b"more"
+            assert endpoint.kinds == ["room"]
+            assert endpoint.wire.queued_bytes() == 0
+
+        bench.run(scenario())
+
+    def test_a_peer_that_reads_needs_no_room(self, bench):
+        async def scenario():
+            client, endpoint = await bench.connect()
+            for _ in range(20):
+                assert endpoint.wire.write(b"x" * 1000)
+                await bench.receive(client, 1000)
+            assert endpoint.kinds == []
+
+        bench.run(scenario())
+
+    def test_a_finished_endpoint_is_told_of_no_room(self, bench):
+        async def scenario():
+            client, endpoint = await bench.connect()
+            written = fill(endpoint)
+            endpoint.wire.finish()
+            assert len(await bench.receive_all(client)) == written
+            client.close()
+            await endpoint.until("lost")
+            assert endpoint.kinds == ["lost"]
+
+        bench.run(scenario())
+
+
+class TestFinishing:
+    def test_a_half_closed_peer_gets_its_whole_answer(self, bench):
+        async def scenario():
+            client, endpoint = await bench.connect()
+            answer(endpoint, MUCH, on="eof")
+            await bench.send(client, b"request")
+            client.shutdown(socket.SHUT_WR)
+            assert await bench.receive_all(client) == MUCH
+            await endpoint.until("lost")
+            assert endpoint.kinds == ["data", "eof", "lost"]
+
+        bench.run(scenario())
+
+    def test_a_peer_that_goes_on_sending_gets_its_whole_answer(self, bench):
+        """The lingering close, RFC 9112 9.6: a RST would take the answer away."""
+
+        async def scenario():
+            client, endpoint = await bench.connect()
+            answer(endpoint, MUCH)
+            await bench.send(client, b"request")
+            await endpoint.until("data")
+            for _ in range(8):
+                await bench.send(client, MUCH)
+            assert await bench.receive_all(client) == MUCH
+            await bench.send(client, MUCH)
+            client.close()
+            await endpoint.until("lost")
+            assert endpoint.data == b"request", "what comes after the answer is dropped"
+            assert endpoint.kinds == ["data", "lost"]
+
+        bench.run(scenario())
+
+    def test_a_paused_connection_lingers_too(self, bench):
+        async def scenario():
+            client, endpoint = await bench.connect()
+            endpoint.wire.pause()
+            endpoint.wire.write(b"enough")
+            endpoint.wire.finish()
+            await bench.send(client, MUCH * 16)  # nothing holds that unless it is read
+            assert await bench.receive_all(client) == b"enough"
+            client.close()
+            await endpoint.until("lost")
+            assert endpoint.kinds == ["lost"]
+
+        bench.run(scenario())
+
+    def test_a_silent_peer_is_waited_for_a_moment(self, bench):
+        async def scenario():
+            client, endpoint = await bench.connect()
+            endpoint.wire.write(b"answer")
+            await bench.settle()
+            endpoint.wire.finish()
+            pass_time(endpoint, LINGER_S - 0.5)
+            await bench.settle()
+            assert endpoint.kinds == []
+            pass_time(endpoint, 1.5)
+            await endpoint.until("lost")
+            assert await bench.receive_all(client) == b"answer"
+
+        bench.run(scenario())
+
+    def test_finishing_twice_is_finishing_once(self, bench):
+        async def scenario():
+            client, endpoint = await bench.connect()
+            endpoint.wire.finish()
+            endpoint.wire.finish()
+            assert await bench.receive_all(client) == b""
+            client.close()
+            await endpoint.until("lost")
+            assert endpoint.kinds == ["lost"]
+
+        bench.run(scenario())
+
+    def test_the_endpoint_is_asked_nothing_any_more(self, bench):
+        async def scenario():
+            _, endpoint = await bench.connect()
+            endpoint.wire.finish()
+            endpoint.wire.drain(1.0)
+            pass_time(endpoint, LINGER_S + 1.5)
+            await endpoint.until("lost")
+            assert endpoint.kinds == ["lost"]
+
+        bench.run(scenario())
+
+
+class TestAFinishedConnectionThatIsNotRead:
+    """Time is passed by hand, so that no test waits for it."""
+
+    def test_is_given_up_when_nothing_moves_in_the_write_timeout(self, bench):
+        async def scenario():
+            bench.limit(write_timeout_s=7.0)
+            _, endpoint = await bench.connect()
+            fill(endpoint)
+            endpoint.wire.finish()
+            await bench.settle()
+            pass_time(endpoint, 6.0)
+            assert endpoint.wire in bench.connections.open
+            pass_time(endpoint, 4.0)
+            await endpoint.until("lost")
+
+        bench.run(scenario())
+
+    def test_is_given_time_as_long_as_it_moves(self, bench):
+        async def scenario():
+            bench.limit(write_timeout_s=7.0)
+            client, endpoint = await bench.connect()
+            written = fill(endpoint)
+            endpoint.wire.finish()
+            read = 0
+            for _ in range(3):
+                before = endpoint.wire.queued_bytes()
+                while endpoint.wire.queued_bytes() == before:
+                    read += len(await bench.receive(client, 4096))
+                pass_time(endpoint, 6.0)
+            assert endpoint.wire.queued_bytes()
+            assert len(await bench.receive_all(client)) == written - read
+
+        bench.run(scenario())
+
+    @pytest.mark.parametrize("read_after_s", [0.0, 6.5])
+    def test_lingers_once_its_queue_is_empty(self, bench, read_after_s):
+        """What is in the kernel's buffers by then would be lost with a RST."""
+
+        async def scenario():
+            bench.limit(write_timeout_s=7.0)
+            client, endpoint = await bench.connect()
+            written = fill(endpoint)
+            endpoint.wire.finish()
+            await bench.settle()
+            pass_time(endpoint, read_after_s)
+            assert len(await bench.receive_all(client)) == written
+            assert endpoint.wire.queued_bytes() == 0
+            pass_time(endpoint, LINGER_S - 0.5)
+            await bench.settle()
+            assert endpoint.kinds == []
+            pass_time(endpoint, 2.5)
+            await endpoint.until("lost")
+
+        bench.run(scenario())
+
+    def test_is_never_given_up_when_there_is_no_write_timeout(self, bench):
+        """Zero switches the limit off (plan.Limits)."""
+
+        async def scenario():
+            bench.limit(write_timeout_s=0.0)
+            client, endpoint = await bench.connect()
+            written = fill(endpoint)
+            endpoint.wire.finish()
+            await bench.settle()
+            pass_time(endpoint, 1000.0)
+            assert len(await bench.receive_all(client)) == written
+
+        bench.run(scenario())
+
+    @pytest.mark.parametrize("closes", ["before", "meanwhile"])
+    def test_is_given_up_also_when_its_peer_has_closed_its_side(self, bench, closes):
+        async def scenario():
+            bench.limit(write_timeout_s=7.0)
+            client, endpoint = await bench.connect()
+            if closes == "before":
+                client.shutdown(socket.SHUT_WR)
+                await endpoint.until("eof")
+            fill(endpoint)
+            endpoint.wire.finish()
+            if closes == "meanwhile":
+                client.shutdown(socket.SHUT_WR)
+            await bench.settle()
+            pass_time(endpoint, 6.0)
+            assert endpoint.wire in bench.connections.open
+            pass_time(endpoint, 4.0)
+            await endpoint.until("lost")
+
+        bench.run(scenario())
+
+
+class TestAborting:
+    def test_the_peer_cannot_take_it_for_the_end(self, bench):
+        """A response that ends with the connection (RFC 9112 6.3) must not look complete."""
+
+        async def scenario():
+            client, endpoint = await bench.connect()
+            endpoint.wire.write(b"half an ans")
+            await bench.settle()
+            endpoint.wire.abort()
+            with pytest.raises(ConnectionResetError):
+                await bench.receive_all(client)
+            await endpoint.until("lost")
+            assert endpoint.kinds == ["lost"]
+
+        bench.run(scenario())
+
+    def test_the_queue_is_dropped(self, bench):
+        async def scenario():
+            client, endpoint = await bench.connect()
+            written = fill(endpoint)
+            endpoint.wire.abort()
+            await endpoint.until("lost")
+            received = 0
+            with contextlib.suppress(ConnectionResetError):
+                received = len(await bench.receive_all(client))
+            assert received < written
+            assert endpoint.kinds == ["lost"]
+
+        bench.run(scenario())
+
+    def test_a_finishing_connection_can_be_cut(self, bench):
+        async def scenario():
+            _, endpoint = await bench.connect()
+            fill(endpoint)
+            endpoint.wire.finish()
+            endpoint.wire.abort()
+            await endpoint.until("lost")
+
+        bench.run(scenario())
+
+
+class TestConnections:
+    def test_are_counted(self, bench):
+        async def scenario():
+            one, first = await bench.connect()
+            two, second = await bench.connect()
+            assert len(bench.connections.open) == 2
+            one.close()
+            await first.until("eof")
+            first.wire.finish()
+            await first.until("lost")
+            reset(two)
+            await second.until("lost")
+            assert bench.counts == [1, 2, 1, 0]
+            assert not bench.connections.open
+
+        bench.run(scenario())
+
+    def test_a_drain_reaches_those_that_are_open_and_those_that_come_late(self, bench):
+        """The sweep of the accept queue brings some in after the order."""
+
+        async def scenario():
+            _, early = await bench.connect()
+            bench.connections.drain(3.0)
+            _, late = await bench.connect()
+            assert [early.fed, late.fed] == [[("drain", 3.0)]] * 2
+
+        bench.run(scenario())
+
+    def test_a_drain_does_not_reach_those_that_are_finished(self, bench):
+        async def scenario():
+            _, endpoint = await bench.connect()
+            endpoint.wire.finish()
+            bench.connections.drain(3.0)
+            assert endpoint.fed == []
+
+        bench.run(scenario())
+
+    def test_a_drain_may_finish_them_at_once(self, bench):
+        async def scenario():
+            client, endpoint = await bench.connect()
+            endpoint.reactions["drain"] = endpoint.wire.finish
+            bench.connections.drain(0.0)
+            assert await bench.receive_all(client) == b""
+            client.close()
+            await endpoint.until("lost")
+            assert bench.counts == [1, 0]
+
+        bench.run(scenario())
+
+
+class TestPeer:
+    @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+    def test_of_tcp(self, bench, host):
+        async def scenario():
+            client, endpoint = await bench.connect((host, 0))
+            assert endpoint.peer.client == client.getsockname()[:2]
+            assert endpoint.peer.server == client.getpeername()[:2]
+            assert endpoint.peer.scheme == "http"
+
+        bench.run(scenario())
+
+    @pytest.mark.parametrize("suffix", ["", "~"])
+    def test_of_a_unix_socket(self, bench, tmp_path, suffix):
+        """The kernel knows the name that was bound; the master has renamed it since."""
+
+        async def scenario():
+            _, endpoint = await bench.connect(f"{tmp_path}/s{suffix}")
+            assert endpoint.peer.client is None
+            assert endpoint.peer.server == (f"{tmp_path}/s", None)
+
+        bench.run(scenario())
+
+    def test_of_an_abstract_socket(self, bench):
+        async def scenario():
+            _, endpoint = await bench.connect("\0granian-d-test")
+            assert endpoint.peer.server == ("@granian-d-test", None)
+
+        bench.run(scenario())
+
+
+def test_small_answers_do_not_wait_for_an_acknowledgement():
+    with socket.socket() as sock:
+        tune(sock)
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    with socket.socket(socket.AF_UNIX) as sock:
+        tune(sock)

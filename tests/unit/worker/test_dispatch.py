@@ -1,0 +1,123 @@
+"""What is counted and told of exchanges."""
+
+from __future__ import annotations
+
+import json
+from array import array
+
+import pytest
+
+from granian_d.errors import HeadTooLarge, InvalidResponse
+from granian_d.http.exchange import Exchange
+from granian_d.http.message import Peer, RequestHead
+from granian_d.observe.access_log import AccessLog
+from granian_d.observe.log import Log, LogFile
+from granian_d.observe.scoreboard import COLUMNS, WORDS
+from granian_d.worker.dispatch import Dispatch
+from tests.unit.plan import specimens
+
+PEER = Peer(("192.0.2.1", 5), ("192.0.2.2", 80))
+
+
+class Interface:
+    def __init__(self):
+        self.served = []
+
+    def serve(self, exchange):
+        self.served.append(exchange)
+
+
+class Desk:
+    """A Dispatch, and all that it writes on."""
+
+    def __init__(self, directory, *, with_access_log):
+        self.words = memoryview(array("Q", [0] * WORDS))
+        self._log_path, self._access_path = directory / "log", directory / "access"
+        self.files = [LogFile(str(self._log_path), -1), LogFile(str(self._access_path), -1)]
+        log = Log(specimens.log_plan(format="json", level="debug"), self.files[0], journal=False)
+        access_log = AccessLog("%(path)s %(status)d %(size)d", self.files[1])
+        self.interface = Interface()
+        self.dispatch = Dispatch(
+            self.interface, self.words, log, access_log if with_access_log else None
+        )
+
+    @property
+    def counted(self):
+        return {name: self.words[i] for i, name in enumerate(COLUMNS) if self.words[i]}
+
+    @property
+    def logged(self):
+        return [json.loads(line) for line in self._log_path.read_text().splitlines()]
+
+    @property
+    def access_lines(self):
+        return self._access_path.read_text().splitlines()
+
+
+@pytest.fixture(params=[True, False], ids=["access log", "no access log"])
+def desk(request, tmp_path):
+    made = Desk(tmp_path, with_access_log=request.param)
+    made.with_access_log = request.param
+    yield made
+    for file in made.files:
+        file.close()
+
+
+def exchange(desk, path=b"/a", status=200, sent_bytes=5):
+    head = RequestHead("GET", path, b"", b"h", "1.1", [], 0, False)
+    made = Exchange(head, PEER, desk.dispatch.observer)
+    made.status, made.sent_bytes = status, sent_bytes
+    return made
+
+
+def test_serving_is_the_interfaces_business(desk):
+    one = exchange(desk)
+    desk.dispatch.serve(one)
+    assert desk.interface.served == [one]
+    assert desk.counted == {}
+
+
+def test_an_exchange_from_begin_to_end(desk):
+    one, two = exchange(desk, b"/1", 200, 5), exchange(desk, b"/2", 404, 7)
+    desk.dispatch.observer.began(one)
+    desk.dispatch.observer.began(two)
+    assert desk.counted == {"active": 2}
+    desk.dispatch.observer.finished(two)
+    assert desk.counted == {"active": 1, "requests": 1, "sent_bytes": 7}
+    desk.dispatch.observer.finished(one)
+    assert desk.counted == {"requests": 2, "sent_bytes": 12}
+    assert desk.access_lines == (["/2 404 7", "/1 200 5"] if desk.with_access_log else [])
+    assert desk.logged == []
+
+
+def test_a_fault_of_the_application(desk):
+    try:
+        raise ValueError("no database")
+    except ValueError as error:
+        desk.dispatch.observer.crashed(exchange(desk), error)
+    assert desk.counted == {"crashed": 1}
+    (record,) = desk.logged
+    assert (record["event"], record["level"]) == ("application_crashed", "error")
+    assert record["traceback"].startswith("Traceback (most recent call last):\n")
+    assert record["traceback"].endswith("ValueError: no database")
+    assert __file__ in record["traceback"]
+
+
+def test_an_invalid_response_is_told_without_our_own_traceback(desk):
+    desk.dispatch.observer.crashed(exchange(desk), InvalidResponse("a line feed in a value"))
+    assert desk.counted == {"crashed": 1}
+    (record,) = desk.logged
+    assert (record["event"], record["reason"]) == ("response_invalid", "a line feed in a value")
+
+
+@pytest.mark.parametrize(
+    ("peer", "client"), [(PEER, "192.0.2.1"), (Peer(None, ("/run/s", None)), "a local peer")]
+)
+def test_a_refused_request(desk, peer, client):
+    desk.dispatch.observer.refused(peer, HeadTooLarge("too many fields", "RFC 6585 5"))
+    assert desk.counted == {"refused": 1}
+    (record,) = desk.logged
+    assert record["level"] == "debug"
+    assert record["message"] == (
+        f"Refused a request from {client}: 431 too many fields (RFC 6585 5)"
+    )
