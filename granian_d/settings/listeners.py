@@ -142,8 +142,7 @@ def _complete(loaded: Loaded, path: KeyPath, address: Address) -> Address:
     """The address with an absolute path that fits into a socket address."""
     where = address.path
     if not where.startswith("@"):
-        base = loaded.surroundings.runtime_directory or os.getcwd()
-        where = os.path.normpath(os.path.join(base, where))
+        where = os.path.abspath(os.path.join(loaded.surroundings.runtime_directory, where))
     if len(os.fsencode(where)) > _LONGEST_PATH_BYTES:
         limit = f"longer than the {_LONGEST_PATH_BYTES} bytes of a Unix socket's address"
         raise loaded.refusal(path, f"{where} is {limit}")

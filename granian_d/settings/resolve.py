@@ -113,17 +113,18 @@ def _complete(path: str | None, directory: str) -> str:
     """An absolute path; empty for none."""
     if path is None:
         return ""
-    return os.path.normpath(Path(directory or Path.cwd(), path))
+    return os.path.abspath(os.path.join(directory, path))
 
 
 def _working_dir(loaded: Loaded) -> str:
     settings = loaded.settings
     if settings.working_dir is None:
         return ""
-    base = Path.cwd()
+    base = ""
     if loaded.origin("working_dir").in_file and settings.config is not None:
-        base = base / Path(settings.config).parent
-    directory = os.path.normpath(base / settings.working_dir)
+        base = os.path.dirname(settings.config)
+    # abspath asks for the current directory only if it must: a deploy may have removed it.
+    directory = os.path.abspath(os.path.join(base, settings.working_dir))
     if not loaded.surroundings.rehearsal and not Path(directory).is_dir():
         raise loaded.refusal(("working_dir",), f"{directory} is not a directory")
     return directory
