@@ -151,8 +151,10 @@ def main() -> None:
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
             listener.close()
-    print(f"{options.workers} workers, {options.rounds} rounds, Python {sys.version.split()[0]}, "
-          f"uvloop {uvloop.__version__}, {os.uname().release}, {os.cpu_count()} cores")
+    print(
+        f"{options.workers} workers, {options.rounds} rounds, Python {sys.version.split()[0]}, "
+        f"uvloop {uvloop.__version__}, {os.uname().release}, {os.cpu_count()} cores"
+    )
     print(f"{'way':10} {'imbalance':>22} {'CPU us/connection':>20}")
     for way in WAYS:
         low, middle, high = min(shares[way]), statistics.median(shares[way]), max(shares[way])

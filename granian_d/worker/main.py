@@ -20,6 +20,7 @@ from granian_d.errors import DaemonError
 from granian_d.interface import registry
 from granian_d.interface.contract import Context
 from granian_d.interface.rsgi import alias
+from granian_d.interface.shape import refuse_misfit
 from granian_d.observe.access_log import AccessLog
 from granian_d.observe.scoreboard import CONNECTIONS
 from granian_d.transport.accept import Acceptor
@@ -94,6 +95,7 @@ def _load(plan: DaemonPlan, loop: asyncio.AbstractEventLoop) -> Interface:
     worker = plan.worker
     alias.install()  # the application may import granian.rsgi
     application = load_application(worker)
+    refuse_misfit(worker.interface, application)
     context = Context(
         loop=loop,
         root_path=worker.url_path_prefix,

@@ -1,0 +1,54 @@
+"""Does an application take the arguments of its interface? Asked once, before it serves.
+
+A FastAPI application under RSGI would start well and then answer 500 to everything; the mistake is
+in one word of the configuration, and its shape tells.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Final
+
+from granian_d.errors import LoadError
+
+if TYPE_CHECKING:
+    from granian_d.interface.contract import Application
+
+ARGUMENTS: Final = {
+    "asgi": ("scope", "receive", "send"),
+    "rsgi": ("scope", "protocol"),
+    "wsgi": ("environ", "start_response"),
+}
+
+
+def refuse_misfit(name: str, app: Application) -> None:
+    """Raise if `app` certainly cannot be called as the interface `name` calls it.
+
+    Raises:
+        LoadError: names the arguments, and the interface that would fit.
+    """
+    wanted = "asgi" if name == "asginl" else name
+    called = getattr(app, "__rsgi__", app) if wanted == "rsgi" else app
+    if not callable(called):
+        return  # the interface says so itself, in its own words
+    try:
+        signature = inspect.signature(called)
+    except (TypeError, ValueError):
+        return  # written in C, perhaps: no way to know
+    if _takes(signature, ARGUMENTS[wanted]):
+        return
+    fitting = [other for other, names in ARGUMENTS.items() if _takes(signature, names)]
+    meant = " or ".join(f'"{other}"' for other in fitting)
+    hint = f"; is interface = {meant} meant?" if fitting else ""
+    arguments, taken = ", ".join(ARGUMENTS[wanted]), ", ".join(signature.parameters)
+    raise LoadError(
+        f"{wanted} applications are called with ({arguments}), this one takes ({taken}){hint}"
+    )
+
+
+def _takes(signature: inspect.Signature, arguments: tuple[str, ...]) -> bool:
+    try:
+        signature.bind(*arguments)
+    except TypeError:
+        return False
+    return True
