@@ -5,12 +5,13 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 ADDRESS := http://127.0.0.1:8000
 
-.PHONY: help run test test-all lint types floors pytest golden check-python clean
+.PHONY: help run test test-all soak lint types floors pytest golden check-python clean
 
 help:
 	@echo "make run       serve examples/ on $(ADDRESS) with two workers"
 	@echo "make test      linters, types, import contract and all tests"
 	@echo "make test-all  the tests on every CPython from 3.11 to 3.14 found here"
+	@echo "make soak      reload under load for two minutes and count what is lost"
 	@echo "make golden    render the sample configuration and the settings reference again"
 	@echo "make clean     remove what the other targets made"
 
@@ -55,6 +56,10 @@ floors: $(VENV)/.test
 
 pytest: $(VENV)/.test
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# A slow proof: its last result is docs/results/reload-soak.md.
+soak: $(VENV)/.test
+	@$(BIN)/python -m tests.process.soak
 
 golden: $(VENV)/.test
 	@$(BIN)/python -m tests.golden.regenerate
