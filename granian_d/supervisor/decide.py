@@ -59,7 +59,7 @@ def decide(roster: Roster, event: Event, now: float) -> tuple[Roster, list[Comma
 
 def start(now: float) -> tuple[Roster, list[Command]]:
     """The first roster: nothing runs, and a plan is wanted."""
-    turn = Turn(Roster(), now)
+    turn = Turn(Roster(ticked_at=now), now)
     turn.plan()
     return turn.roster, turn.commands
 

@@ -58,7 +58,7 @@ class Roster:
     concluding: bool = False  # the change is decided; some who must not accept any more still may
     reload_again: bool = False  # somebody wanted a reload while one was under way
     last_failure: str = ""  # why the last reload failed; "" when it did not
-    ticked_at: float = NEVER  # when the master last looked at the time; NEVER: not yet
+    ticked_at: float = 0.0  # when the master last looked at the time
     resumed_at: float = 0.0  # when it last did after a long pause of its own
     stop_by: float = NEVER
     quitting: bool = False
