@@ -1,7 +1,7 @@
 """The master's life as stories: what happens, and what it does about it.
 
     story.hears(event)      feed an event; it must answer with exactly the commands that follow
-    story.waits(seconds)    time passes, and the loop gives a Tick
+    story.waits(seconds)    time passes, and the loop gives a Tick a second
 
 Read from the top, this is what the daemon does. That no other order of events breaks the rules is
 proved in tests/property/test_decide.py.
@@ -61,6 +61,12 @@ class Story:
 
     def waits(self, seconds, *answers, beats=None):
         """`beats`: the last heartbeats, where not every worker's is recent."""
+        end = self.now + seconds
+        while end - self.now > policy.TICK_S:
+            self.ticks(policy.TICK_S, beats)
+        self.ticks(end - self.now, beats, *answers)
+
+    def ticks(self, seconds, beats, *answers):
         self.now += seconds
         recent = dict.fromkeys(self.roster.workers, self.now)
         self.hears(Tick(recent if beats is None else beats), *answers)
@@ -81,7 +87,7 @@ def serving(story):
     story.hears(PlanMade(FIRST, TERMS), Spawn(ONE, 1, FIRST), Spawn(TWO, 2, FIRST))
     story.hears(WorkerReady(ONE), Commit(FIRST), Announce("ready"))
     story.hears(WorkerReady(TWO))
-    story.now += 60
+    story.waits(60)
     return story
 
 
