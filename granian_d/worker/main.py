@@ -43,7 +43,9 @@ if TYPE_CHECKING:
 
 MASTER_IS_DEAD = 1
 PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
-REASON_CHARS = 16_000  # the end of a traceback says most; a message to the master is bounded
+# A message to the master is bounded: of a sentence the beginning says most, of a traceback the end.
+SENTENCE_CHARS = 1_000
+TRACEBACK_CHARS = 15_000
 
 
 def prepare(plan: WorkerPlan) -> None:
@@ -78,7 +80,7 @@ def run(plan: DaemonPlan, post: Post, desk: Desk) -> int:
             _tell_notes(interface, desk.log)
     except Exception as error:  # noqa: BLE001 - the border of the process: the master must know
         exit_code = error.exit_code if isinstance(error, DaemonError) else DaemonError.exit_code
-        post.channel.send(Failed(_explain(error)[-REASON_CHARS:], exit_code))
+        post.channel.send(Failed(_explain(error), exit_code))
         return exit_code
     finally:
         _close(loop)
@@ -219,13 +221,14 @@ def _tell_notes(interface: Interface, log: Log) -> None:
 def _explain(error: Exception) -> str:
     """The message, and where the application itself went wrong, if it did."""
     cause = error.__cause__ if isinstance(error, DaemonError) else error
+    sentence = " ".join(str(error).split())[:SENTENCE_CHARS]
     if cause is None:
-        return str(error)
+        return sentence
     frames = cause.__traceback__
     while frames is not None and frames.tb_next and _is_machinery(frames.tb_frame.f_code):
         frames = frames.tb_next  # the way to the application is always the same
     text = "".join(traceback.format_exception(type(cause), cause, frames)).rstrip()
-    return f"{error}\n{text}"
+    return f"{sentence}\n{text[-TRACEBACK_CHARS:]}"
 
 
 def _is_machinery(code: CodeType) -> bool:
