@@ -7,6 +7,7 @@ import signal
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from granian_d.control.channel import Channel, Drain, Post, Reopen
+from granian_d.errors import DaemonError
 from granian_d.supervisor import child, pid_file
 from granian_d.supervisor.child import Child, PlannerProcess
 from granian_d.supervisor.listeners import Listeners, describe
@@ -136,8 +137,12 @@ class OsCalls:
         if first:
             pid_file.write(plan.master.pid_file, self._master_pid)
             self._pid_file = plan.master.pid_file
-        self.runtime.open_logs(plan)
-        self.listeners.open(plan.listeners)
+        try:
+            self.runtime.open_logs(plan)
+            self.listeners.open(plan.listeners)
+        except DaemonError:
+            self._keep_committed()
+            raise
         self.plans[generation] = plan
         if first:
             self.runtime.adopt_logs(plan)
@@ -247,9 +252,13 @@ class OsCalls:
 
     def _discard(self, command: Discard) -> None:
         self.plans.pop(command.generation)
+        self._keep_committed()
+
+    def _keep_committed(self) -> None:
+        """A plan came to nothing: close the log files and listeners that only it wanted."""
         if self.plans:
             committed = max(self.plans)
-            self.runtime.adopt_logs(self.plans[committed])  # closes the files of the other plan
+            self.runtime.adopt_logs(self.plans[committed])
             self._keep_only(committed)
 
     def _keep_only(self, generation: int) -> None:

@@ -200,6 +200,22 @@ def test_a_reload_after_the_start_directory_was_removed(tmp_path):
         daemon.close()
 
 
+def test_reloads_that_fail_leave_no_log_file_open(trouble, tmp_path):
+    daemon = trouble(1)
+    good = daemon.config.read_text()
+    before = len(os.listdir(f"/proc/{daemon.pid}/fd"))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        for number in range(3):
+            port = taken.getsockname()[1]
+            log = (
+                f'log.file = "{tmp_path}/{number}.log"\naccess_log.file = "{tmp_path}/{number}.a"\n'
+            )
+            daemon.config.write_text(good.replace("port = 0", f"port = {port}") + log)
+            assert "cannot listen on" in daemon.reload()
+    assert len(os.listdir(f"/proc/{daemon.pid}/fd")) == before
+    assert daemon.get().status == 200
+
+
 def test_a_pause_of_the_whole_tree_is_nobodys_fault(trouble, tmp_path):
     """SIGSTOP of all, as a frozen container has it, for longer than the stall timeout."""
     daemon = trouble(2, arguments=("--workers-stall-timeout", "2"))
