@@ -252,9 +252,11 @@ class Exchange:
         self._wake_reader()
 
     def feed_gone(self) -> None:
-        """The peer has closed its side of the connection. Idempotent."""
-        if self.gone:
-            return
+        """The peer has closed its side of the connection, or all of it is lost.
+
+        It may come twice, first for the one and then for the other: whoever has begun to wait in
+        between, for room above all, has to be woken again.
+        """
         self.gone = True
         waiters, self._on_gone = self._on_gone, []
         for callback in waiters:
