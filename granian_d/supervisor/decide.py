@@ -80,7 +80,7 @@ def _want_quit(turn: Turn) -> None:
     turn.report("quitting")
     if turn.roster.phase != "stopping":
         _begin_stop(turn)
-    turn.set(quitting=True, stop_by=turn.now + policy.REAP_GRACE_S)
+    turn.set(quitting=True, stop_by=min(turn.roster.stop_by, turn.now + policy.REAP_GRACE_S))
 
 
 def _begin_stop(turn: Turn) -> None:

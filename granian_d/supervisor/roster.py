@@ -107,6 +107,16 @@ class Roster:
         """Every slot that the generation wants has a worker that serves."""
         return self.filled(generation, "ready").issuperset(self.slots(generation))
 
+    def worth(self, worker: Worker) -> int:
+        """How much a worker that serves is wanted: the least can be spared first."""
+        if worker.generation not in (self.committed, self.candidate):
+            return 0
+        if worker.leaving:
+            return 1
+        if worker.slot > self.count(worker.generation):
+            return 2
+        return 3 if worker.generation == self.committed else 4  # which has a successor, or is one
+
 
 def next_wake(roster: Roster, now: float) -> float:
     """When `decide` next has something to do by itself; NEVER if not before an event.

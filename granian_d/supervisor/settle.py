@@ -6,6 +6,7 @@ started or belongs to a new generation, and is filled in the same way.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from granian_d.supervisor.vocabulary import Announce, Commit, Exit
@@ -88,20 +89,21 @@ def _promote(turn: Turn) -> None:
 
 def _fill(turn: Turn, generation: int) -> None:
     """Spawn what a generation misses, as far as there is room."""
-    if not generation:
-        return
-    taken = turn.roster.filled(generation, "starting", "ready")
-    if generation == turn.roster.committed:
-        taken |= turn.roster.filled(turn.roster.candidate, "ready")
+    for slot in _missing(turn, generation):
+        if len(turn.roster.workers) < turn.roster.cap:
+            turn.spawn(slot, generation)
+
+
+def _missing(turn: Turn, generation: int) -> list[int]:
+    """The slots that a generation wants filled now."""
+    roster = turn.roster
+    taken = roster.filled(generation, "starting", "ready")
+    if generation == roster.committed:
+        taken |= roster.filled(roster.candidate, "ready")
+        taken |= {slot for slot, s in roster.setbacks.items() if turn.now < s.not_before}
     else:
-        taken |= turn.roster.filled(generation, "dying")  # its end will discard the candidate
-    for slot in turn.roster.slots(generation):
-        if slot in taken or len(turn.roster.workers) >= turn.roster.cap:
-            continue
-        setback = turn.roster.setbacks.get(slot)
-        if generation == turn.roster.committed and setback and turn.now < setback.not_before:
-            continue
-        turn.spawn(slot, generation)
+        taken |= roster.filled(generation, "dying")  # its end will discard the candidate
+    return [slot for slot in roster.slots(generation) if slot not in taken]
 
 
 def _retire(turn: Turn) -> None:
@@ -123,18 +125,20 @@ def _retire(turn: Turn) -> None:
 
 
 def _make_room(turn: Turn) -> None:
-    """With a small surge a roll needs places: drain one whose successor serves already."""
+    """When there is no room for what is missing, drain the least wanted of those who can be spared.
+
+    There are more workers than slots then, so some share a slot or sit where nobody needs them.
+    """
     roster = turn.roster
-    candidate = roster.candidate
-    wanting = candidate and len(roster.filled(candidate, "starting", "ready")) < roster.count(
-        candidate
-    )
-    leaving = any(w.state in ("draining", "dying") for w in roster.workers.values())
-    if not wanting or leaving or len(roster.workers) < roster.cap:
+    missing = _missing(turn, roster.committed) or _missing(turn, roster.candidate)
+    on_their_way = any(w.state in ("draining", "dying") for w in roster.workers.values())
+    if not missing or on_their_way or len(roster.workers) < roster.cap:
         return
-    succeeded = roster.filled(candidate, "ready")
-    for worker in roster.of(roster.committed, "ready"):
-        if worker.slot in succeeded:
+    ready = [worker for worker in roster.workers.values() if worker.state == "ready"]
+    servants = Counter(worker.slot for worker in ready)
+    needed = max(roster.count(roster.committed), roster.count(roster.candidate))
+    for worker in sorted(ready, key=roster.worth):
+        if worker.slot > needed or servants[worker.slot] > 1:
             turn.drain(worker)
             return
 

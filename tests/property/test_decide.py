@@ -36,6 +36,7 @@ from granian_d.supervisor.vocabulary import (
     WorkerClosed,
     WorkerExited,
     WorkerFailed,
+    WorkerLeaving,
     WorkerReady,
 )
 
@@ -57,6 +58,7 @@ class Process:
     slot: int
     generation: int
     state: str = "starting"  # starting, ready, draining, killed
+    leaving: bool = False  # it was told by somebody else to go, and waits for a successor
     closed: bool = False
 
 
@@ -84,9 +86,17 @@ class World:
         adjust = self.adjust if generation == self.committed else 0
         return max(1, self.terms[generation].workers + adjust)
 
+    def full(self) -> bool:
+        surge = self.terms[self.candidate or self.committed].surge
+        most = max(self.count(self.committed), self.count(self.candidate))
+        return len(self.processes) >= most + surge
+
     def serving(self, slot: int, *generations: int) -> bool:
         return any(
-            p.slot == slot and p.state == "ready" and p.generation in generations
+            p.slot == slot
+            and p.state == "ready"
+            and p.generation in generations
+            and not p.leaving
             for p in self.processes.values()
         )
 
@@ -150,11 +160,10 @@ class Master(RuleBasedStateMachine):
             for p in world.processes.values()
             if (p.slot, p.generation) == (command.slot, command.generation)
             and p.state in ("starting", "ready")
+            and not p.leaving
         ]
         assert not twins, "a slot filled twice"
-        current = world.terms[world.candidate or world.committed]
-        cap = max(world.count(world.committed), world.count(world.candidate)) + current.surge
-        assert len(world.processes) < cap, "more than count + surge workers"
+        assert not world.full(), "more than count + surge workers"
         world.processes[command.worker] = Process(*command)
 
     def do_DrainWorker(self, command: DrainWorker):
@@ -164,17 +173,23 @@ class Master(RuleBasedStateMachine):
         if not world.stopping:
             assert process.state == "ready"
             process.state = "draining"
-            others = {world.committed, world.candidate} - {process.generation}
-            own = process.generation in (world.committed, world.candidate)
-            wanted = process.slot <= world.count(world.committed)
-            complete = all(
-                world.serving(slot, world.committed)
-                for slot in range(1, world.count(world.committed) + 1)
-            )
-            succeeded = world.serving(process.slot, *others)
-            unneeded = complete and not (own and wanted)
-            assert succeeded or unneeded, "drained before its successor serves"
+            assert self.can_be_spared(process), "drained before its successor serves"
         process.state = "draining"
+
+    def can_be_spared(self, process):
+        """What a worker that is not wanted any more waits for, and what one that is wanted does."""
+        world = self.world
+        current = {world.committed, world.candidate}
+        seated = process.slot <= world.count(process.generation)
+        if process.generation in current and seated and not process.leaving:
+            return world.serving(process.slot, *current - {process.generation})
+        wanted = range(1, world.count(world.committed) + 1)
+        mates = [p.slot for p in world.processes.values() if p.state == "ready"]
+        return (
+            all(world.serving(slot, world.committed) for slot in wanted)
+            or world.serving(process.slot, *current)
+            or (world.full() and (process.slot not in wanted or process.slot in mates))
+        )
 
     def do_KillWorker(self, command: KillWorker):
         process = self.world.processes[command.worker]
@@ -186,7 +201,7 @@ class Master(RuleBasedStateMachine):
         world = self.world
         assert command.generation == world.candidate
         ready = [p for p in world.processes.values() if p.generation == command.generation]
-        ready = {p.slot for p in ready if p.state == "ready"}
+        ready = {p.slot for p in ready if p.state == "ready" and not p.leaving}
         wanted = set(range(1, world.count(command.generation) + 1))
         assert ready >= wanted if world.committed else ready & wanted
         world.committed, world.candidate, world.adjust = command.generation, 0, 0
@@ -273,6 +288,14 @@ class Master(RuleBasedStateMachine):
             if process.state == "starting":
                 process.state = "ready"
             self.feed(WorkerReady(process.number))
+
+    @alive
+    @rule(data=st.data(), sure=st.integers(0, 2))
+    def worker_leaving(self, data, sure):
+        process = self.pick(data, "ready", "ready", "killed")
+        if process is not None and not sure:
+            process.leaving = process.state == "ready"
+            self.feed(WorkerLeaving(process.number))
 
     @alive
     @rule(data=st.data())

@@ -278,6 +278,18 @@ def test_reload_with_a_small_surge_goes_slot_by_slot(serving):
     serving.hears(WorkerClosed(TWO), Announce("ready"))
 
 
+def test_a_surplus_worker_gives_its_place_to_a_roll_that_has_no_other(serving):
+    small = TERMS._replace(surge=1)
+    serving.hears(Wanted("grow"), Spawn(THREE, 3, FIRST))
+    serving.hears(WorkerReady(THREE))
+    serving.hears(Wanted("reload"), Announce("reloading"), StartPlanner())
+    serving.hears(PlanMade(SECOND, small), Spawn(FOUR, 1, SECOND))
+    serving.hears(WorkerReady(FOUR), DrainWorker(ONE, 30.0, hasty=False))
+    serving.hears(Wanted("shrink"))  # there is room for one less from here on
+    serving.hears(WorkerExited(ONE, "exit status 0"), DrainWorker(THREE, 30.0, hasty=False))
+    serving.hears(WorkerExited(THREE, "exit status 0"), Spawn(FIVE, 2, SECOND))
+
+
 def test_a_reload_to_fewer_workers(serving):
     serving.hears(Wanted("reload"), Announce("reloading"), StartPlanner())
     serving.hears(PlanMade(SECOND, TERMS._replace(workers=1)), Spawn(THREE, 1, SECOND))
