@@ -93,10 +93,7 @@ class World:
 
     def serving(self, slot: int, *generations: int) -> bool:
         return any(
-            p.slot == slot
-            and p.state == "ready"
-            and p.generation in generations
-            and not p.leaving
+            p.slot == slot and p.state == "ready" and p.generation in generations and not p.leaving
             for p in self.processes.values()
         )
 
