@@ -1,74 +1,360 @@
-"""The running calls of an asynchronous application: one task for each.
+"""The running calls of an asynchronous application, and the tasks that carry them.
 
-From Python 3.12 on a call starts eagerly: it runs until it first has to wait, within the very
-turn of the loop in which its request arrived. One that never waits costs no turn, and no entry
-here.
+Such an application must run in a task: `current_task`, time-outs and cancel scopes want one. A new
+task for each call costs more than most calls do, and before Python 3.12 it begins a turn of the
+loop late. So a Carrier is the coroutine of a task that waits at a Gate between its calls. The gate
+wakes the task at once and the task's own code does the rest: nothing of asyncio is replaced or
+reached around. A call that never waits leaves its carrier at the gate for the next one, within the
+turn in which its request came. One that waits has its carrier for itself, and they end together.
+
+No call can tell that another was carried before it. Each runs in a context of its own, and a task
+is used again only if nobody kept hold of it, watched it, renamed it or asked it to cancel. See the
+record on carriers in docs/adr.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from typing import TYPE_CHECKING, Protocol
+from contextvars import copy_context
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any, Final
+from weakref import getweakrefcount
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
-    from typing import Any
+    from collections.abc import Awaitable, Callable, Generator
+    from contextvars import Context
+    from types import CodeType, FrameType
+
+_EAGER: Final[dict[str, Any]] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
 
 
-class Call(Protocol):
-    """One call of the application."""
+class Call:
+    """One call of an application. Its methods never raise, but for `begin`.
 
-    task: asyncio.Task[None] | None
+    Attributes:
+        task: carries it while it waits; None before and after.
+    """
 
-    def run(self) -> Coroutine[Any, Any, None]:
-        """Call the application and deal with whatever comes of it.
+    __slots__ = ("task",)
 
-        Never raises, and calls `Calls.ended` last.
-        """
+    def __init__(self) -> None:
+        self.task: asyncio.Task[None] | None = None
+
+    def begin(self) -> Awaitable[Any]:
+        """Call the application; raises whatever it raises."""
+        raise NotImplementedError
+
+    def returned(self) -> None:
+        """The application has returned."""
+        raise NotImplementedError
+
+    def raised(self, error: BaseException) -> None:
+        """The application has raised."""
+        raise NotImplementedError
 
 
 class Calls:
-    """The calls under way, held so that none of them is collected while it waits.
+    """The calls of one application.
 
     Attributes:
-        closing: they are being cancelled; what they raise is our doing.
+        loop: they run on it.
+        closing: those under way are being cancelled; what they raise is our doing.
     """
 
-    __slots__ = ("_loop", "_running", "closing")
+    __slots__ = ("_spare", "_waiting", "closing", "loop")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._running: set[Call] = set()
+        self.loop = loop
         self.closing = False
+        self._spare: Carrier | None = None
+        self._waiting: set[Call] = set()  # held, so that none of them is collected
 
     def start(self, call: Call) -> None:
-        """Run `call` in a task of its own."""
-        if sys.version_info >= (3, 12):
-            task = asyncio.Task(call.run(), loop=self._loop, eager_start=True)
-            if task.done():
-                return
+        """Run `call`; it has often ended when this returns."""
+        carrier = self._spare
+        if carrier is None:
+            carrier = Carrier(self)
         else:
-            task = asyncio.Task(call.run(), loop=self._loop)
-        call.task = task
-        self._running.add(call)
+            self._spare = None
+        carrier.carry(call)
+
+    def prepare(self) -> None:
+        """Have a carrier at its gate for the next call."""
+        if self._spare is None and not self.closing:
+            self._spare = Carrier(self)
+
+    def spare(self, carrier: Carrier) -> bool:
+        """A carrier has become idle; False if it is not wanted any more."""
+        if self._spare is not None or self.closing:
+            return False
+        self._spare = carrier
+        return True
+
+    def waits(self, call: Call) -> None:
+        """`call` has begun to wait for something."""
+        self._waiting.add(call)
 
     def ended(self, call: Call) -> None:
-        """`call` is over: let go of it."""
+        """A call that has waited is over."""
         call.task = None
-        self._running.discard(call)
+        self._waiting.discard(call)
 
     async def settle(self) -> None:
         """Wait until no call is under way; takes as long as the application does."""
-        while self._running:
+        while self._waiting:
             await asyncio.wait(self._tasks())
 
     async def cancel(self) -> None:
         """Cancel what is under way, and see it end."""
         self.closing = True
+        spare, self._spare = self._spare, None
+        if spare is not None:
+            await spare.dismiss()
         for task in self._tasks():
             task.cancel()
         await self.settle()
 
     def _tasks(self) -> list[asyncio.Task[None]]:
-        return [call.task for call in self._running if call.task is not None]
+        return [call.task for call in self._waiting if call.task is not None]
+
+
+class CarrierTask(asyncio.Task):  # type: ignore[type-arg]  # it is not generic at run time
+    """A task that remembers whether somebody has changed it."""
+
+    touched = False
+
+    def add_done_callback(self, fn: Callable[..., object], /, **context: Any) -> None:
+        """See asyncio.Task."""
+        self.touched = True
+        super().add_done_callback(fn, **context)
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        """See asyncio.Task."""
+        self.touched = True
+        return super().cancel(msg)
+
+    def set_name(self, value: object, /) -> None:
+        """See asyncio.Task."""
+        self.touched = True
+        super().set_name(value)
+
+
+class Gate:
+    """What a carrier's task waits for between two calls: a future that wakes it at once."""
+
+    __slots__ = ("_asyncio_future_blocking", "_cancelled", "_loop", "_wakeup")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._asyncio_future_blocking = False
+        self._loop = loop
+        self._wakeup: Callable[[Gate], None] | None = None
+        self._cancelled = False
+
+    def open(self) -> None:
+        """Have the task go on now."""
+        wakeup = self._wakeup
+        if wakeup is None:
+            return  # its task has still to take its first step, and will find the call
+        self._wakeup = None
+        try:
+            wakeup(self)
+        except RuntimeError:  # "cannot enter into task while another task is being executed"
+            self._open_within(wakeup)
+
+    def _open_within(self, wakeup: Callable[[Gate], None]) -> None:
+        """Interrupt the task that runs: an answer of its has made the engine begin this call."""
+        current = asyncio.current_task(self._loop)
+        assert current is not None
+        asyncio._leave_task(self._loop, current)  # noqa: SLF001 - documented, for own tasks
+        try:
+            wakeup(self)
+        finally:
+            asyncio._enter_task(self._loop, current)  # noqa: SLF001
+
+    # --- what a task asks of a future ----------------------------------------------------------
+
+    def get_loop(self) -> asyncio.AbstractEventLoop:
+        """The loop of the task."""
+        return self._loop
+
+    def add_done_callback(
+        self,
+        callback: Callable[[Gate], None],
+        *,
+        context: Context | None = None,  # noqa: ARG002 - each call has a context of its own
+    ) -> None:
+        """Keep the task's way to be woken."""
+        self._wakeup = callback
+
+    def done(self) -> bool:
+        """It has yet to open, whenever a task waits for it."""
+        return False
+
+    def cancel(self, msg: Any | None = None) -> bool:  # noqa: ARG002 - as a future's
+        """Somebody cancels the idle task."""
+        self._cancelled = True
+        if self._wakeup is not None:
+            self._loop.call_soon(self._wakeup, self)
+            self._wakeup = None
+        return True
+
+    def result(self) -> None:
+        """Nothing, unless the idle task was cancelled."""
+        if self._cancelled:
+            raise asyncio.CancelledError
+
+
+class Carrier:
+    """The coroutine of a task, written out: the task steps it, and it steps its call."""
+
+    __slots__ = ("_call", "_calls", "_context", "_coroutine", "_dismissed", "_gate", "_task")
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+        self._gate = Gate(calls.loop)
+        self._call: Call | None = None
+        self._context: Context | None = None
+        self._coroutine: Any = None  # of the call, from its first step on
+        self._dismissed = False
+        self._task: CarrierTask | None = None
+        self._task = CarrierTask(self, loop=calls.loop, **_EAGER)
+
+    def carry(self, call: Call) -> None:
+        """Begin `call`: now if that is possible."""
+        self._call = call
+        self._gate.open()
+        if self._call is call and self._coroutine is None:  # in a later turn
+            call.task = self._task
+            self._calls.waits(call)
+
+    async def dismiss(self) -> None:
+        """End the idle task: there will be no other call."""
+        task = self._task
+        self._dismissed = True
+        self._gate.open()
+        if task is not None:
+            await asyncio.wait([task])
+
+    def _begin(self) -> Any:
+        """The first step of a call: what it waits for, or the gate when it has ended already."""
+        call, task = self._call, self._task
+        assert call is not None
+        assert task is not None
+        holders = sys.getrefcount(task) + getweakrefcount(task)
+        self._context = copy_context()
+        try:
+            awaited = self._context.run(self._enter, call)
+        except StopIteration:
+            call.returned()
+        except BaseException as error:  # noqa: BLE001 - SystemExit too: it must not end the loop
+            call.raised(error)
+        else:
+            call.task = task
+            self._calls.waits(call)
+            self._calls.prepare()
+            return awaited
+        if call.task is not None:
+            self._calls.ended(call)
+        self._call = self._context = self._coroutine = None
+        if task.touched or sys.getrefcount(task) + getweakrefcount(task) != holders:
+            return self._leave()
+        return self._await_call() if self._calls.spare(self) else self._leave()
+
+    def _enter(self, call: Call) -> Any:
+        coroutine: Any = call.begin()
+        if type(coroutine) is not CoroutineType and not asyncio.iscoroutine(coroutine):
+            coroutine = _await(coroutine)
+        self._coroutine = coroutine
+        return coroutine.send(None)
+
+    def _go_on(self, step: Callable[[Any], Any], value: Any) -> Any:
+        """Another step of a call that has waited."""
+        call, context = self._call, self._context
+        assert call is not None
+        assert context is not None
+        try:
+            return context.run(step, value)
+        except StopIteration:
+            call.returned()
+        except BaseException as error:  # noqa: BLE001 - SystemExit too: it must not end the loop
+            call.raised(error)
+        self._calls.ended(call)
+        return self._leave()
+
+    def _await_call(self) -> Gate:
+        self._gate._asyncio_future_blocking = True  # noqa: SLF001 - how a coroutine yields a future
+        return self._gate
+
+    def _leave(self) -> Any:
+        """End the task."""
+        self._call = self._context = self._coroutine = self._task = None
+        raise StopIteration
+
+    # --- what a task asks of a coroutine -------------------------------------------------------
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        return self  # all that is used of a generator is here
+
+    def __iter__(self) -> Carrier:
+        return self
+
+    def __next__(self) -> Any:
+        if self._coroutine is not None:
+            return self._go_on(self._coroutine.send, None)
+        if self._call is not None:
+            return self._begin()
+        return self._leave() if self._dismissed else self._await_call()
+
+    def send(self, value: Any) -> Any:  # noqa: ARG002 - a task sends nothing but None
+        """One step."""
+        return self.__next__()
+
+    def throw(self, error: Any, *_: Any) -> Any:
+        """One step, in which the call gets `error`."""
+        if self._coroutine is not None:
+            return self._go_on(self._coroutine.throw, error)
+        call = self._call
+        if call is not None:  # cancelled before its first step
+            call.raised(error)
+            self._calls.ended(call)
+        self._call = self._task = None
+        raise error
+
+    def close(self) -> None:
+        """The task is destroyed before its end: so is the call, and nobody is told."""
+        if self._coroutine is not None:
+            self._coroutine.close()
+        self._call = self._context = self._coroutine = self._task = None
+
+    # The application's own, so that a task shows where its call is. inspect and asyncio read them.
+
+    @property
+    def cr_frame(self) -> FrameType | None:
+        """The frame of the application's coroutine."""
+        return getattr(self._coroutine, "cr_frame", None)
+
+    @property
+    def cr_code(self) -> CodeType | None:
+        """Its code."""
+        return getattr(self._coroutine, "cr_code", None)
+
+    @property
+    def cr_await(self) -> Any:
+        """What it waits for."""
+        return getattr(self._coroutine, "cr_await", None)
+
+    @property
+    def cr_running(self) -> bool:
+        """Whether it runs."""
+        return bool(getattr(self._coroutine, "cr_running", False))
+
+    @property
+    def cr_suspended(self) -> bool:
+        """Whether it waits."""
+        return bool(getattr(self._coroutine, "cr_suspended", True))
+
+
+async def _await(awaitable: Awaitable[Any]) -> Any:
+    """A coroutine around what an application returned instead of one."""
+    return await awaitable

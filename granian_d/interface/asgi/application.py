@@ -22,7 +22,7 @@ class AsgiApplication:
         notes: what happened in the lifespan that is no error of the daemon; for the log.
     """
 
-    __slots__ = ("_app", "_calls", "_lifespan", "_loop", "_root_path", "_state", "notes")
+    __slots__ = ("_app", "_calls", "_lifespan", "_root_path", "_state", "notes")
 
     def __init__(self, app: Application, context: Context, with_lifespan: bool) -> None:
         if not callable(app):
@@ -31,7 +31,6 @@ class AsgiApplication:
                 f"{type(app).__name__} objects cannot be called"
             )
         self._app = app
-        self._loop = context.loop
         self._root_path = context.root_path
         self._state: dict[str, Any] = {}
         self._calls = Calls(context.loop)
@@ -44,11 +43,12 @@ class AsgiApplication:
         """See `interface.contract.Interface`."""
         if self._lifespan is not None:
             await self._lifespan.startup()
+        self._calls.prepare()
 
     def serve(self, exchange: Exchange) -> None:
         """See `interface.contract.Interface`."""
         scope = http_scope(exchange.head, exchange.peer, self._root_path, self._state)
-        self._calls.start(Conversation(self._app, scope, exchange, self._calls, self._loop))
+        self._calls.start(Conversation(self._app, scope, exchange, self._calls))
 
     async def settle(self) -> None:
         """See `interface.contract.Interface`."""

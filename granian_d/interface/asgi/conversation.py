@@ -21,12 +21,13 @@ from typing import TYPE_CHECKING, Any, Final
 from granian_d.errors import Disconnected, FlowError, InvalidResponse, RemoteError
 from granian_d.http import states
 from granian_d.interface.asgi.messages import as_bytes, as_fields, as_status
+from granian_d.interface.calls import Call
 from granian_d.interface.departure import forget_frames, is_departure
 from granian_d.interface.fields import declared_length, is_event_stream
 from granian_d.interface.files import open_regular
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable, Coroutine, Generator
 
     from granian_d.http.exchange import Exchange
     from granian_d.http.message import Fields
@@ -62,7 +63,7 @@ MOMENT: Final = {
 }
 
 
-class Conversation:
+class Conversation(Call):
     """One call of the application for one Exchange."""
 
     __slots__ = (
@@ -81,7 +82,6 @@ class Conversation:
         "_scope",
         "_trailers",
         "_writers",
-        "task",
     )
 
     def __init__(
@@ -90,13 +90,13 @@ class Conversation:
         scope: Scope,
         exchange: Exchange,
         calls: Calls,
-        loop: asyncio.AbstractEventLoop,
     ) -> None:
+        self.task = None
         self._app = app
         self._scope = scope
         self._exchange = exchange
         self._calls = calls
-        self._loop = loop
+        self._loop = calls.loop
         self._phase = HEAD
         self._request_over = False  # the last http.request has been received
         self._broken = False  # the rest of the request's body will never come
@@ -107,26 +107,22 @@ class Conversation:
         self._readers: list[asyncio.Future[None]] = []
         self._writers: list[asyncio.Future[None]] = []
         self._forget_gone: Callable[[], object] | None = None
-        self.task: asyncio.Task[None] | None = None
 
     # --- the call ----------------------------------------------------------------------------
 
-    async def run(self) -> None:
-        """Call the application, and end the exchange whatever comes of it."""
-        try:
-            await self._app(self._scope, self.receive, self.send)
-        except GeneratorExit:  # the task is being destroyed, not run
-            raise
-        except BaseException as error:  # noqa: BLE001 - SystemExit too: it must not end the loop
-            self._raised(error)
-        else:
-            self._returned()
-        if self._forget_gone is not None:
-            self._forget_gone()
-            self._forget_gone = None  # it holds us: what is left must not wait for the collector
-        self._calls.ended(self)
+    def begin(self) -> Awaitable[Any]:
+        """See Call."""
+        awaitable: Awaitable[Any] = self._app(self._scope, self.receive, self.send)
+        return awaitable
 
-    def _raised(self, error: BaseException) -> None:
+    def returned(self) -> None:
+        """See Call: end the exchange if the application has not."""
+        if self._phase not in {DONE, FILE}:
+            self._returned_early()
+        self._forget()
+
+    def raised(self, error: BaseException) -> None:
+        """See Call: end the exchange as what came out of the application demands."""
         exchange = self._exchange
         ours = self._calls.closing and isinstance(error, asyncio.CancelledError)
         if ours or is_departure(error):
@@ -137,10 +133,9 @@ class Conversation:
             if self._phase != DONE:
                 exchange.fail()
         self._over()
+        self._forget()
 
-    def _returned(self) -> None:
-        if self._phase in {DONE, FILE}:
-            return
+    def _returned_early(self) -> None:
         exchange = self._exchange
         if exchange.gone or self._broken or self._ended_below():
             exchange.abort()
@@ -151,25 +146,41 @@ class Conversation:
             exchange.fail()
         self._over()
 
+    def _forget(self) -> None:
+        if self._forget_gone is not None:
+            self._forget_gone()
+            self._forget_gone = None  # it holds us: what is left must not wait for the collector
+
     # --- receive -----------------------------------------------------------------------------
 
-    async def receive(self) -> Message:
+    def receive(self) -> Receiving:
         """The next part of the request's body; after the last, wait for the end."""
-        exchange = self._exchange
-        while not self._request_over:
+        return Receiving(self)
+
+    def received(self) -> Message | None:
+        """The next message, None when one must wait for it."""
+        if not self._request_over:
             message = self._request_message()
             if message is not None:
                 return message
-            if self._phase == DONE or self._ended_below():
-                return {"type": "http.disconnect"}
+            over = self._phase == DONE or self._ended_below()
+        else:
+            over = self._broken or self._exchange.gone or self._phase == DONE
+            over = over or self._ended_below()
+        return {"type": "http.disconnect"} if over else None
+
+    async def wait_for_message(self) -> Message:
+        """The next message, when it has come; `received` has just found none."""
+        message = None
+        while message is None:
             waiter = self._waiter(self._readers)
-            exchange.when_readable(self._wake_readers)
+            if not self._request_over:
+                self._exchange.when_readable(self._wake_readers)
+            elif self._forget_gone is None:
+                self._forget_gone = self._exchange.when_gone(self._wake_readers)
             await waiter
-        while not (self._broken or self._phase == DONE or exchange.gone or self._ended_below()):
-            if self._forget_gone is None:
-                self._forget_gone = exchange.when_gone(self._wake_readers)
-            await self._waiter(self._readers)
-        return {"type": "http.disconnect"}
+            message = self.received()
+        return message
 
     def _request_message(self) -> Message | None:
         """What has arrived of the body, in one message; None to wait for more."""
@@ -206,16 +217,19 @@ class Conversation:
 
     # --- send --------------------------------------------------------------------------------
 
-    async def send(self, message: Message) -> None:
-        """Take one message of the response; returns when there is room for the next."""
+    def send(self, message: Message) -> Sending:
+        """Take one message of the response; done when there is room for the next."""
+        return Sending(self, message)
+
+    def take(self, message: Message) -> Coroutine[Any, Any, None] | None:
+        """Take one message of the response; None, or the wait for room that must follow."""
         kind = message["type"]
         if kind == "http.response.body":
-            if not self._take_body(message):
-                await self._room()
-        elif kind == "http.response.start":
+            return None if self._take_body(message) else self._room()
+        if kind == "http.response.start":
             self._take_start(message)
         elif kind == "http.response.pathsend":
-            await self._send_file(message)
+            return self._send_file(message)
         elif kind == "http.response.trailers":
             self._take_trailers(message)
         elif kind == "http.response.early_hint":
@@ -224,6 +238,7 @@ class Conversation:
             self._exchange.inform(103, links)
         else:
             raise FlowError(f"no message of an HTTP response is called {kind!r}")
+        return None
 
     def _take_start(self, message: Message) -> None:
         exchange = self._exchange
@@ -337,3 +352,83 @@ def _wake(waiters: list[asyncio.Future[None]]) -> None:
     for waiter in waiters:
         if not waiter.done():
             waiter.set_result(None)
+
+
+class _Act:
+    """What `receive` and `send` return: a coroutine, written out.
+
+    Like one it does nothing before its first step. Unlike one it costs no frame, and that first
+    step is mostly its last.
+    """
+
+    __slots__ = ("_conversation", "_rest")
+
+    _conversation: Conversation
+    _rest: Coroutine[Any, Any, Any] | None  # what must still be waited for
+
+    def _first_step(self) -> Any:
+        """The value of the coroutine; or None, with `_rest` set if there is more to do."""
+        raise NotImplementedError
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return self  # all that is used of a generator is here
+
+    def __iter__(self) -> _Act:
+        return self
+
+    def __next__(self) -> Any:
+        rest = self._rest
+        if rest is not None:
+            return rest.send(None)
+        value = self._first_step()
+        rest = self._rest
+        if rest is not None:
+            return rest.send(None)
+        if value is None:
+            raise StopIteration
+        raise StopIteration(value)
+
+    def send(self, value: Any) -> Any:  # noqa: ARG002 - a task sends nothing but None
+        """One step."""
+        return self.__next__()
+
+    def throw(self, error: Any, *_: Any) -> Any:
+        """One step, with an error."""
+        if self._rest is None:
+            raise error
+        return self._rest.throw(error)
+
+    def close(self) -> None:
+        """It will not go on."""
+        if self._rest is not None:
+            self._rest.close()
+
+
+class Receiving(_Act):
+    """One `receive()`."""
+
+    __slots__ = ()
+
+    def __init__(self, conversation: Conversation) -> None:
+        self._conversation = conversation
+        self._rest = None
+
+    def _first_step(self) -> Any:
+        message = self._conversation.received()
+        if message is None:
+            self._rest = self._conversation.wait_for_message()
+        return message
+
+
+class Sending(_Act):
+    """One `send(message)`."""
+
+    __slots__ = ("_message",)
+
+    def __init__(self, conversation: Conversation, message: Message) -> None:
+        self._conversation = conversation
+        self._message = message
+        self._rest = None
+
+    def _first_step(self) -> Any:
+        self._rest = self._conversation.take(self._message)

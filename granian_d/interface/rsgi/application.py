@@ -3,53 +3,47 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from granian_d.errors import Disconnected, FlowError, LoadError, StartupError
 from granian_d.http import states
-from granian_d.interface.calls import Calls
+from granian_d.interface.calls import Call, Calls
 from granian_d.interface.departure import is_departure
 from granian_d.interface.rsgi.protocol import HTTPProtocol
 from granian_d.interface.rsgi.scope import Scope
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from granian_d.http.exchange import Exchange
     from granian_d.interface.contract import Application, Context
 
 
-class RsgiCall:
+class RsgiCall(Call):
     """One call of the application for one Exchange."""
 
-    __slots__ = ("_app", "_calls", "_exchange", "_protocol", "task")
+    __slots__ = ("_app", "_calls", "_exchange", "_protocol")
 
-    def __init__(
-        self,
-        app: Application,
-        exchange: Exchange,
-        calls: Calls,
-        loop: asyncio.AbstractEventLoop,
-    ) -> None:
+    def __init__(self, app: Application, exchange: Exchange, calls: Calls) -> None:
+        self.task = None
         self._app = app
         self._exchange = exchange
         self._calls = calls
-        self._protocol = HTTPProtocol(exchange, loop)
-        self.task: asyncio.Task[None] | None = None
+        self._protocol = HTTPProtocol(exchange, calls.loop)
 
-    async def run(self) -> None:
-        """Call the application, and see that the exchange is answered whatever comes of it."""
+    def begin(self) -> Awaitable[Any]:
+        """See Call."""
         exchange = self._exchange
-        try:
-            await self._app(Scope(exchange.head, exchange.peer), self._protocol)
-        except GeneratorExit:  # the task is being destroyed, not run
-            raise
-        except BaseException as error:  # noqa: BLE001 - SystemExit too: it must not end the loop
-            self._raised(error)
-        else:
-            if not self._protocol.responded:
-                self._silent()
-        self._calls.ended(self)
+        awaitable: Awaitable[Any] = self._app(Scope(exchange.head, exchange.peer), self._protocol)
+        return awaitable
 
-    def _raised(self, error: BaseException) -> None:
+    def returned(self) -> None:
+        """See Call: answer if the application has not."""
+        if not self._protocol.responded:
+            self._silent()
+
+    def raised(self, error: BaseException) -> None:
+        """See Call: end the exchange as what came out of the application demands."""
         exchange = self._exchange
         ours = self._calls.closing and isinstance(error, asyncio.CancelledError)
         if not ours and not is_departure(error):
@@ -115,10 +109,11 @@ class RsgiApplication:
 
     async def startup(self) -> None:
         """See `interface.contract.Interface`: `__rsgi_init__` has been called already."""
+        self._calls.prepare()
 
     def serve(self, exchange: Exchange) -> None:
         """See `interface.contract.Interface`."""
-        self._calls.start(RsgiCall(self._app, exchange, self._calls, self._loop))
+        self._calls.start(RsgiCall(self._app, exchange, self._calls))
 
     async def settle(self) -> None:
         """See `interface.contract.Interface`."""
