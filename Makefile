@@ -5,13 +5,14 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 ADDRESS := http://127.0.0.1:8000
 
-.PHONY: help run test test-all soak lint types floors pytest golden check-python clean
+.PHONY: help run test test-all soak bench lint types floors pytest interpreted debug golden check-python clean FORCE
 
 help:
 	@echo "make run       serve examples/ on $(ADDRESS) with two workers"
 	@echo "make test      linters, types, import contract and all tests"
 	@echo "make test-all  the tests on every CPython from 3.11 to 3.14 found here"
 	@echo "make soak      reload under load for two minutes and count what is lost"
+	@echo "make bench     granian-d beside its peers; BENCH_ARGS=--help lists what can be chosen"
 	@echo "make golden    render the sample configuration and the settings reference again"
 	@echo "make clean     remove what the other targets made"
 
@@ -28,6 +29,10 @@ $(VENV)/.made: | check-python
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1'
 	@touch $@
 
+# What the compiled parts are made of: a .pyx, or a .py with a .pxd beside it.
+TYPED   := $(shell find granian_d -name '*.pxd')
+SOURCES := setup.py $(TYPED) $(shell find granian_d -name '*.pyx') $(wildcard $(TYPED:.pxd=.py))
+
 $(VENV)/.run: $(VENV)/.made pyproject.toml
 	@echo "Installing granian-d and what the examples need into $(VENV) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --group examples
@@ -35,14 +40,32 @@ $(VENV)/.run: $(VENV)/.made pyproject.toml
 
 $(VENV)/.test: $(VENV)/.made pyproject.toml
 	@echo "Installing granian-d and the test tools into $(VENV) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --group examples --group lint --group test
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --group build --group examples --group lint --group test
 	@touch $@ $(VENV)/.run
+
+# After an edit. Where there is no compiler this says so, and the tests run on the pure engine.
+$(VENV)/.built: $(VENV)/.test $(SOURCES)
+	@$(BIN)/python setup.py --quiet build_ext --inplace --parallel 2
+	@touch $@
+
+# The same tree without compiled parts: what stands in a .py runs interpreted, too.
+build/interpreted: $(SOURCES) FORCE
+	@rm -rf $@ && mkdir -p $@
+	@tar -c --exclude '*.so' --exclude __pycache__ granian_d tests etc docs examples systemd pyproject.toml README.md Makefile | tar -x -C $@
+
+# And with assertions, checks of every index and traps for undefined behaviour.
+build/debug: $(SOURCES) FORCE
+	@mkdir -p $@
+	@tar -c --exclude '*.so' --exclude __pycache__ granian_d tests docs setup.py pyproject.toml README.md LICENSE | tar -x -C $@
+	@cd $@ && GRANIAN_D_BUILD=debug $(CURDIR)/$(BIN)/python setup.py --quiet build_ext --inplace --parallel 2
+
+FORCE:
 
 run: $(VENV)/.run
 	@echo "Open $(ADDRESS)/ (Ctrl-C stops it, kill -HUP reloads it)"
 	@exec $(BIN)/granian-d --config examples/granian.toml
 
-test: lint types floors pytest
+test: lint types floors pytest interpreted debug
 
 lint: $(VENV)/.test
 	@$(BIN)/ruff check
@@ -54,12 +77,32 @@ types: $(VENV)/.test
 floors: $(VENV)/.test
 	@$(BIN)/lint-imports
 
-pytest: $(VENV)/.test
+pytest: $(VENV)/.built
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# What the compiled parts do, done by their sources as Python, and by a build that checks itself.
+INNER := tests/unit/http tests/unit/interface tests/unit/worker tests/wire
+interpreted: $(VENV)/.built build/interpreted
+	@cd build/interpreted && env -u CI $(CURDIR)/$(BIN)/python -m pytest --quiet -p no:cacheprovider $(INNER)
+
+debug: $(VENV)/.built build/debug
+	@cd build/debug && $(CURDIR)/$(BIN)/python -m pytest --quiet -p no:cacheprovider tests/wire tests/unit/transport
 
 # A slow proof: its last result is docs/results/reload-soak.md.
 soak: $(VENV)/.test
 	@$(BIN)/python -m tests.process.soak
+
+# The peers have a venv of their own: nothing of theirs may be importable by granian-d.
+.venv-peers/.bench: pyproject.toml | check-python
+	@echo "Installing the peers into .venv-peers ..."
+	@$(PYTHON) -m venv .venv-peers
+	@.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1'
+	@.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --group bench
+	@touch $@
+
+# Takes well over an hour unless BENCH_ARGS choose a part; its last results are benchmarks/results.
+bench: $(VENV)/.run .venv-peers/.bench
+	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 golden: $(VENV)/.test
 	@$(BIN)/python -m tests.golden.regenerate
@@ -69,4 +112,4 @@ test-all:
 	@sh tests/every_python.sh
 
 clean:
-	rm -rf .venv .venv-3.* build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-3.* .venv-peers build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -38,6 +38,10 @@ class ConfigError(DaemonError):
     exit_code = 78  # EX_CONFIG: the units do not retry it (RestartPreventExitStatus=78)
 
 
+class EngineMissing(ConfigError):
+    """The engine that is wanted is not part of this installation."""
+
+
 class ListenError(DaemonError):
     """An address that cannot be listened on. The message names it and says why."""
 

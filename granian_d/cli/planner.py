@@ -22,6 +22,7 @@ import traceback
 from typing import TYPE_CHECKING, Any, Final
 
 from granian_d import __version__
+from granian_d.engine.choose import resolve
 from granian_d.errors import DaemonError
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def _plan(
 
 def _print(wish: str) -> None:
     if wish == "version":
-        text = f"granian-d {__version__}\n"
+        text = f"granian-d {__version__} ({resolve('auto')} engine)\n"
     else:
         from granian_d.settings import usage  # noqa: PLC0415 - only this wish needs it
 

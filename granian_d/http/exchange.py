@@ -96,12 +96,12 @@ class Exchange:
         self.sent_bytes = 0
         self.started_ns = monotonic_ns()
         self.gone = False
-        self._parts: deque[bytes] = deque()
+        self._parts: deque[bytes] | None = None  # made when the first part comes
         self._ended = False
         self._body_error: RemoteError | None = None
         self._on_readable: Callback | None = None
         self._on_room: Callback | None = None
-        self._on_gone: list[Callback] = []
+        self._on_gone: list[Callback] | None = None
 
     # --- the request, pulled by the interface ---------------------------------------------
 
@@ -138,8 +138,14 @@ class Exchange:
         if self.gone:
             callback()
             return _nothing
+        if self._on_gone is None:
+            self._on_gone = []
         self._on_gone.append(callback)
-        return lambda: self._on_gone.remove(callback) if callback in self._on_gone else None
+        return partial(self._take_back, callback)
+
+    def _take_back(self, callback: Callback) -> None:
+        if self._on_gone is not None and callback in self._on_gone:
+            self._on_gone.remove(callback)
 
     # --- the response, given by the interface ---------------------------------------------
 
@@ -238,6 +244,8 @@ class Exchange:
 
     def feed(self, part: bytes) -> None:
         """A part of the request's body has arrived (not empty)."""
+        if self._parts is None:
+            self._parts = deque()
         self._parts.append(part)
         self._wake_reader()
 
@@ -258,9 +266,10 @@ class Exchange:
         between, for room above all, has to be woken again.
         """
         self.gone = True
-        waiters, self._on_gone = self._on_gone, []
-        for callback in waiters:
-            callback()
+        waiters, self._on_gone = self._on_gone, None
+        if waiters is not None:
+            for callback in waiters:
+                callback()
         self._wake_reader()
         self.feed_room()
 

@@ -38,8 +38,8 @@ _MAX_PORT: Final = 65535
 
 # RFC 3986 3.3 and 3.4, and what browsers leave raw (WHATWG URL 1.3): "[]|^" in a path, those and
 # "{}`\" and a lone "%" in a query. Refusing those would refuse a good part of the web.
-_PATH: Final = re.compile(rb"/(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/\[\]|^]|%[0-9A-Fa-f]{2})*")
-_QUERY: Final = re.compile(rb"[A-Za-z0-9\-._~!$&'()*+,;=:@/?%\[\]|^{}`\\]*")
+PATH_PATTERN: Final = re.compile(rb"/(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/\[\]|^]|%[0-9A-Fa-f]{2})*")
+QUERY_PATTERN: Final = re.compile(rb"[A-Za-z0-9\-._~!$&'()*+,;=:@/?%\[\]|^{}`\\]*")
 
 _ABSOLUTE: Final = re.compile(rb"([A-Za-z][A-Za-z0-9+\-.]*)://([^/?]*)(.*)")
 
@@ -97,7 +97,7 @@ def split_target(method: bytes, target: bytes, scheme: str) -> Target:
 
 def _split_origin(target: bytes, authority: bytes | None) -> Target:
     path, _, query = target.partition(b"?")
-    if _PATH.fullmatch(path) is None or _QUERY.fullmatch(query) is None:
+    if PATH_PATTERN.fullmatch(path) is None or QUERY_PATTERN.fullmatch(query) is None:
         raise ProtocolViolation("a target with characters no URI has", "RFC 9112 3.2")
     return Target(path, query, authority)
 

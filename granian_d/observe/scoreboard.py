@@ -23,12 +23,23 @@ COLUMNS: Final = (
     "crashed",  # exchanges in which the application failed
     "refused",  # requests that the engine answered itself
     "sent_bytes",  # of response bodies
+    "latency_ns",  # of all exchanges finished, from the end of the request's head, in sum
 )
 GAUGES: Final = frozenset({"beat_ns", "connections", "active"})  # mean nothing once a worker left
-BEAT_NS, CONNECTIONS, ACCEPTED, ACTIVE, REQUESTS, CRASHED, REFUSED, SENT_BYTES = range(len(COLUMNS))
+BEAT_NS, CONNECTIONS, ACCEPTED, ACTIVE, REQUESTS, CRASHED, REFUSED, SENT_BYTES, LATENCY_NS = range(
+    len(COLUMNS)
+)
 
-WORDS: Final = 16  # 128 bytes: two cache lines, so that neighbours do not share one
+# The histogram of latencies stands behind the columns. Bucket n counts exchanges that took less
+# than 2**n times 16.384 us (2**14 ns), and not less than half of it; the last one all that took
+# longer, which begins at 68 s.
+BUCKETS: Final = 23
+BUCKET_SHIFT: Final = 14
+
+WORDS: Final = 32  # 256 bytes: whole cache lines, so that neighbours do not share one
 ROWS: Final = 2048  # 512 workers, as many of the next generation, as many still draining, and room
+
+_GAUGES: Final = frozenset(COLUMNS.index(name) for name in GAUGES)
 
 Row = memoryview  # of WORDS unsigned 64-bit words
 
@@ -42,7 +53,7 @@ class Scoreboard:
         memory = mmap.mmap(-1, ROWS * WORDS * 8)
         self._words = memoryview(memory).cast("Q")
         self._free = list(range(ROWS - 1, -1, -1))
-        self._left = [0] * len(COLUMNS)
+        self._left = [0] * WORDS
 
     def take(self) -> int:
         """The index of a clean row for a new worker."""
@@ -55,8 +66,8 @@ class Scoreboard:
     def release(self, index: int) -> None:
         """The worker of that row has gone: keep what it counted."""
         row = self.row(index)
-        for word, name in enumerate(COLUMNS):
-            if name not in GAUGES:
+        for word in range(len(COLUMNS) + BUCKETS):
+            if word not in _GAUGES:
                 self._left[word] += row[word]
         self._free.append(index)
 
@@ -67,6 +78,11 @@ class Scoreboard:
     def beat_s(self, index: int) -> float:
         """Last heartbeat of a row's worker, on the scale of time.monotonic(); 0.0 if none."""
         return float(self._words[index * WORDS + BEAT_NS]) / 1e9
+
+    def latencies(self, taken: Iterable[int]) -> list[int]:
+        """The histogram over the rows `taken` and over all workers that have left."""
+        rows = list(taken)
+        return [self.total(len(COLUMNS) + bucket, rows) for bucket in range(BUCKETS)]
 
     def total(self, column: int, taken: Iterable[int]) -> int:
         """Sum of a column over the rows `taken` and over all workers that have left."""

@@ -14,6 +14,7 @@ MOST_WORKERS: Final = 512
 
 InterfaceName = Literal["asgi", "asginl", "wsgi", "rsgi"]
 LoopName = Literal["auto", "asyncio", "uvloop"]
+EngineName = Literal["auto", "native", "pure"]
 ListenerKind = Literal["tcp", "unix", "fd", "systemd"]
 LogFormat = Literal["auto", "text", "json"]
 LogLevel = Literal["critical", "error", "warning", "info", "debug"]
@@ -75,6 +76,7 @@ class WorkerPlan:
     factory: bool
     working_dir: str  # "" leaves sys.path and the current directory alone
     loop: LoopName
+    engine: EngineName
     url_path_prefix: str
     blocking_threads: int
     blocking_threads_idle_timeout_s: float

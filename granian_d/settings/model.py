@@ -22,7 +22,14 @@ from pydantic import InstanceOf, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from granian_d.observe.access_log import check_format
-from granian_d.plan.model import MOST_WORKERS, InterfaceName, LogFormat, LogLevel, LoopName
+from granian_d.plan.model import (
+    MOST_WORKERS,
+    EngineName,
+    InterfaceName,
+    LogFormat,
+    LogLevel,
+    LoopName,
+)
 from granian_d.settings.addresses import Address, check_host, split_listen
 from granian_d.settings.fields import Table, duration, kind_of, option
 from granian_d.settings.kinds import PERMISSION_BITS, Text
@@ -198,6 +205,11 @@ class Settings(Table, BaseSettings):
         example="/srv/app",
     )
     loop: LoopName = option("auto", "Event loop; auto is uvloop where it is installed.")
+    engine: EngineName = option(
+        "auto",
+        "What speaks HTTP: the compiled engine or the one in Python; auto is native where it was"
+        " compiled.",
+    )
     url_path_prefix: str = option(
         "",
         "Path that the application is mounted at (root_path, SCRIPT_NAME).",

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from granian_d import __version__
+from granian_d.engine.choose import resolve as resolve_engine
 from granian_d.plan import (
     AccessLogPlan,
     DaemonPlan,
@@ -38,6 +39,7 @@ def resolve(loaded: Loaded) -> DaemonPlan:
         ListenError: a host name cannot be resolved.
     """
     settings, places = loaded.settings, loaded.surroundings
+    resolve_engine(settings.engine)  # raises when it is wanted and not installed
     return DaemonPlan(
         version=__version__,
         master=MasterPlan(
@@ -80,6 +82,7 @@ def _plan_worker(loaded: Loaded) -> WorkerPlan:
         factory=settings.factory,
         working_dir=_working_dir(loaded),
         loop=settings.loop,
+        engine=settings.engine,
         url_path_prefix=settings.url_path_prefix,
         blocking_threads=_blocking_threads(loaded),
         blocking_threads_idle_timeout_s=settings.blocking_threads_idle_timeout,

@@ -15,10 +15,10 @@ from granian_d.transport.tcp import tune
 if TYPE_CHECKING:
     import asyncio
     import socket
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
-    from granian_d.transport.tcp import Connections
+    from granian_d.transport.contract import Connections
 
 BATCH: Final = 4  # taken a turn: a burst spreads over the workers, and few turns are spent on it
 RETRY_S: Final = 0.1  # after an error that only time can mend (no descriptors, no memory)
@@ -129,12 +129,10 @@ class Acceptor:
         return True
 
     def _start(self, sock: socket.socket) -> None:
-        making: Coroutine[Any, Any, Any] = self._loop.connect_accepted_socket(
-            self._connections.protocol, sock
-        )
-        task = self._loop.create_task(making)
-        self._starting.add(task)
-        task.add_done_callback(self._started)
+        making = self._connections.take(sock, self._loop)
+        if making is not None:
+            self._starting.add(making)
+            making.add_done_callback(self._started)
         if len(self._connections.open) + len(self._starting) >= self._room:
             self.disarm()
 

@@ -11,13 +11,14 @@ import asyncio
 import os
 import socket
 import struct
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from granian_d.engine.contract import NEVER
 from granian_d.http.message import Peer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from granian_d.engine.contract import Clock, Endpoint, Service, Wire
     from granian_d.plan import Limits
@@ -32,7 +33,7 @@ _NO_LINGER: Final = struct.pack("ii", 1, 0)  # struct linger: on, for no time (s
 FLUSH_LOOK_S: Final = 1.0  # how often the flushing of a finished connection is looked at
 
 
-class Connections:
+class StreamConnections:
     """The open connections of a worker, and what they share."""
 
     __slots__ = ("_changed", "_drain_idle_s", "deadlines", "engine", "limits", "open", "service")
@@ -62,9 +63,14 @@ class Connections:
         self._changed = changed
         self._drain_idle_s: float | None = None
 
-    def protocol(self) -> StreamConnection:
-        """A new connection, for the loop to connect."""
-        return StreamConnection(self)
+    def take(
+        self, sock: socket.socket, loop: asyncio.AbstractEventLoop
+    ) -> asyncio.Task[Any] | None:
+        """Make a connection of an accepted socket; the task that does it, if it takes one."""
+        making: Coroutine[Any, Any, Any] = loop.connect_accepted_socket(
+            partial(StreamConnection, self), sock
+        )
+        return loop.create_task(making)
 
     def add(self, connection: StreamConnection) -> None:
         """A connection has been made."""
@@ -109,7 +115,7 @@ class StreamConnection(asyncio.Protocol):
     _transport: asyncio.Transport
     _endpoint: Endpoint
 
-    def __init__(self, owner: Connections) -> None:
+    def __init__(self, owner: StreamConnections) -> None:
         self._owner = owner
         self._paused = False
         self._full = False
@@ -249,12 +255,15 @@ class StreamConnection(asyncio.Protocol):
 
 def _peer(transport: asyncio.Transport) -> Peer:
     """The two ends, as the socket names them."""
-    name: Any = transport.get_extra_info("sockname")
+    return peer_of_names(transport.get_extra_info("sockname"), transport.get_extra_info("peername"))
+
+
+def peer_of_names(name: Any, other: Any) -> Peer:
+    """The two ends, from what getsockname and getpeername say."""
     if isinstance(name, (str, bytes)):
         path = os.fsdecode(name)
         path = "@" + path[1:] if path.startswith("\0") else path.removesuffix("~")
         return Peer(None, (path, None))
-    other: Any = transport.get_extra_info("peername")
     client = (other[0], other[1]) if other else None
     return Peer(client, (name[0], name[1]))
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from granian_d.observe.log import Log
     from granian_d.observe.scoreboard import Row
     from granian_d.transport.accept import Acceptor
-    from granian_d.transport.tcp import Connections
+    from granian_d.transport.contract import Connections
 
 # Kept back of the budget for the application's own shut-down, before the master's SIGKILL.
 SHUTDOWN_SHARE: Final = 0.1

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from granian_d.control.channel import Closed, Failed, Gone, Leaving, Ready, Reopen
 from granian_d.control.channel import Drain as DrainOrder
-from granian_d.engine.choose import choose
 from granian_d.errors import DaemonError
 from granian_d.interface import registry
 from granian_d.interface.contract import Context
@@ -24,8 +23,8 @@ from granian_d.interface.shape import refuse_misfit
 from granian_d.observe.access_log import AccessLog
 from granian_d.observe.scoreboard import CONNECTIONS
 from granian_d.transport.accept import Acceptor
+from granian_d.transport.choose import make_connections, preload
 from granian_d.transport.deadlines import Deadlines
-from granian_d.transport.tcp import Connections
 from granian_d.worker import heartbeat, identity
 from granian_d.worker import loop as loops
 from granian_d.worker.dispatch import Dispatch
@@ -52,7 +51,7 @@ def prepare(plan: WorkerPlan) -> None:
     """Import what workers of this plan will use, in the master, so that they share its memory."""
     loops.preload(plan.loop)
     registry.load(plan.interface)
-    choose()
+    preload(plan.engine)
 
 
 class Desk(NamedTuple):
@@ -129,8 +128,9 @@ class _Worker:
         if plan.access_log.enabled:
             access_log = AccessLog(plan.access_log.fmt, desk.access_file)
         dispatch = Dispatch(interface, desk.row, desk.log, access_log)
-        self._connections = Connections(
-            choose(),
+        self._connections = make_connections(
+            plan.worker.engine,
+            loop,
             dispatch,
             plan.worker.limits,
             Deadlines(loop),

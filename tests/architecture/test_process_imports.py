@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from granian_d.engine.choose import resolve
 from tests.architecture.source import ROOT
 
 # In the master before its first fork: settings and loops cost memory, threads and loops make a
@@ -61,7 +62,11 @@ def master():
 
 @pytest.fixture(scope="module")
 def worker():
-    return modules_after("import granian_d.cli.serve, granian_d.worker.main")
+    return modules_after(
+        "import granian_d.cli.serve; from types import SimpleNamespace as N; "
+        "from granian_d.worker.main import prepare; "
+        "prepare(N(loop='auto', interface='asgi', engine='auto'))"
+    )
 
 
 def test_the_master_is_what_it_should_be(master):
@@ -70,8 +75,11 @@ def test_the_master_is_what_it_should_be(master):
 
 
 def test_a_worker_is_what_it_should_be(worker):
-    assert {"asyncio", "granian_d.worker.main", "granian_d.engine.pure.h1"} <= worker
+    engine = resolve("auto")
+    assert {"asyncio", "granian_d.worker.main", f"granian_d.engine.{engine}.h1"} <= worker
     assert not worker.intersection(NOT_IN_A_WORKER)
+    if engine == "native":
+        assert not worker.intersection({"h11", "granian_d.engine.pure.h1"})
 
 
 def test_what_every_python_has_already_proves_nothing():
@@ -80,13 +88,14 @@ def test_what_every_python_has_already_proves_nothing():
     assert not bare.intersection(NOT_IN_THE_MASTER + NOT_IN_A_WORKER)
 
 
+@pytest.mark.parametrize("engine", ["auto", "pure"])
 @pytest.mark.parametrize("interface", ["asgi", "asginl", "wsgi", "rsgi"])
-def test_preparing_makes_neither_a_thread_nor_a_loop(interface):
+def test_preparing_makes_neither_a_thread_nor_a_loop(interface, engine):
     """`prepare` runs in the master, before the first fork: modules only."""
     code = (
         "import threading; from types import SimpleNamespace as N; "
         "from granian_d.worker.main import prepare; "
-        f"prepare(N(loop='auto', interface={interface!r})); "
+        f"prepare(N(loop='auto', interface={interface!r}, engine={engine!r})); "
         "import asyncio, gc; "
         "assert threading.active_count() == 1, threading.enumerate(); "
         "loops = [o for o in gc.get_objects() if isinstance(o, asyncio.AbstractEventLoop)]; "

@@ -40,6 +40,7 @@ def worker_plan(target: str = "hello:app", **changes: Any) -> WorkerPlan:
         factory=False,
         working_dir="",
         loop="asyncio",
+        engine="pure",
         url_path_prefix="",
         blocking_threads=1,
         blocking_threads_idle_timeout_s=30.0,

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from granian_d import __version__
+from granian_d.engine.choose import resolve
 from granian_d.plan import decode
 
 
@@ -77,7 +78,12 @@ def test_help(flag):
 
 
 def test_version():
-    assert run("--version") == ({"done": 0}, 0, f"granian-d {__version__}\n", "")
+    assert run("--version") == (
+        {"done": 0},
+        0,
+        f"granian-d {__version__} ({resolve('auto')} engine)\n",
+        "",
+    )
 
 
 def test_a_fault_of_its_own_is_reported(tmp_path):

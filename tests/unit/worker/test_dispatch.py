@@ -12,7 +12,7 @@ from granian_d.http.exchange import Exchange
 from granian_d.http.message import Peer, RequestHead
 from granian_d.observe.access_log import AccessLog
 from granian_d.observe.log import Log, LogFile
-from granian_d.observe.scoreboard import COLUMNS, WORDS
+from granian_d.observe.scoreboard import BUCKETS, COLUMNS, WORDS
 from granian_d.worker.dispatch import Dispatch
 from tests.unit.plan import specimens
 
@@ -44,6 +44,10 @@ class Desk:
     @property
     def counted(self):
         return {name: self.words[i] for i, name in enumerate(COLUMNS) if self.words[i]}
+
+    @property
+    def latencies(self):
+        return list(self.words[len(COLUMNS) : len(COLUMNS) + BUCKETS])
 
     @property
     def logged(self):
@@ -82,10 +86,16 @@ def test_an_exchange_from_begin_to_end(desk):
     desk.dispatch.observer.began(one)
     desk.dispatch.observer.began(two)
     assert desk.counted == {"active": 2}
+    two.started_ns -= 1_000_000_000
     desk.dispatch.observer.finished(two)
-    assert desk.counted == {"active": 1, "requests": 1, "sent_bytes": 7}
+    latency_ns = desk.counted["latency_ns"]
+    assert latency_ns > 1_000_000_000
+    assert desk.counted == {"active": 1, "requests": 1, "sent_bytes": 7, "latency_ns": latency_ns}
     desk.dispatch.observer.finished(one)
-    assert desk.counted == {"requests": 2, "sent_bytes": 12}
+    latency_ns = desk.counted["latency_ns"]
+    assert desk.counted == {"requests": 2, "sent_bytes": 12, "latency_ns": latency_ns}
+    assert sum(desk.latencies) == 2
+    assert sum(desk.latencies[16:18]) == 1  # 2**16 and 2**17 times 16.384 us: around a second
     assert desk.access_lines == (["/2 404 7", "/1 200 5"] if desk.with_access_log else [])
     assert desk.logged == []
 

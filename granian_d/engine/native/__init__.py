@@ -1,0 +1,1 @@
+"""The engine in C, where the package was compiled. See README.md."""

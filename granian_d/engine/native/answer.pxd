@@ -1,0 +1,24 @@
+# Heads of HTTP/1.1 responses as octets.
+
+
+cdef class Answer:
+    cdef int status
+    cdef bytes block  # the field lines, each with CRLF
+    cdef long long length  # Content-Length as given; -1 when it was not
+    cdef bint dated  # the application has given a Date
+    cdef bint signed  # ... and a Server
+    cdef object options  # of the Connection field; None for none
+
+
+cdef Answer judge(status, fields)
+
+cdef struct Framing:
+    int kind  # a constant of http.framing
+    long long length  # for the Content-Length field; -1 for none
+
+cdef Framing frame(bint head_request, bint old, Answer answer, long long whole, bint trailers)
+
+cdef Py_ssize_t write_head(
+    char* to, Answer answer, Framing framing, bint persistent, bint old
+) except -1
+cdef Py_ssize_t head_bound(Answer answer)

@@ -1,0 +1,17 @@
+# The head of an HTTP/1.x request, read in one pass.
+
+from granian_d.http.message cimport RequestHead
+
+
+cdef struct Facts:
+    Py_ssize_t size  # of the whole head, with the empty line
+    long long length  # of the body; -1 when it is chunked
+    bint persists  # the client wants the connection to stay (RFC 9112 9.3)
+
+
+cdef RequestHead read_head(
+    const char* data,
+    Py_ssize_t size,
+    Py_ssize_t most_fields,
+    Facts* facts,
+)

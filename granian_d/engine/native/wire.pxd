@@ -1,0 +1,26 @@
+# What the native engine asks of its transport; see engine.contract.Wire.
+
+
+cdef class NativeWire:
+    cdef bint put(self, const char* data, Py_ssize_t size, bytes body) except -1
+    cpdef int pause(self) except -1
+    cpdef int resume(self) except -1
+    cpdef Py_ssize_t queued(self) except -1
+    cpdef int finish(self) except -1
+    cpdef int abort(self) except -1
+
+
+cdef class NativeEndpoint:
+    cdef public double deadline
+
+    cdef double due(self) except? -1
+    cdef int feed(self, const char* data, Py_ssize_t size) except -1
+    cpdef feed_eof(self)
+    cpdef feed_lost(self)
+    cpdef feed_room(self)
+    cpdef expire(self)
+    cpdef drain(self, double idle_s)
+
+
+cdef NativeWire native_wire(wire)
+cdef NativeEndpoint native_endpoint(endpoint)

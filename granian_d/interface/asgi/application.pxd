@@ -1,0 +1,15 @@
+# Types for the compiled form of application.py; what each of them does stands there.
+
+from granian_d.http.exchange cimport Exchange
+from granian_d.interface.calls cimport Calls
+
+
+cdef class AsgiApplication:
+    cdef object _app
+    cdef Calls _calls
+    cdef object _lifespan
+    cdef str _root_path
+    cdef dict _state
+    cdef public list notes
+
+    cpdef serve(self, Exchange exchange)

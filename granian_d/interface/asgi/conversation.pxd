@@ -1,0 +1,51 @@
+# Types for the compiled form of conversation.py; what each of them does stands there.
+
+from granian_d.http.exchange cimport Exchange
+from granian_d.interface.calls cimport Call, Calls
+
+
+cdef class Conversation(Call):
+    cdef object _app
+    cdef dict _scope
+    cdef Exchange _exchange
+    cdef Calls _calls
+    cdef object _loop
+    cdef int _phase
+    cdef bint _request_over
+    cdef bint _broken
+    cdef bint _announced
+    cdef list _fields
+    cdef list _trailers
+    cdef object _file
+    cdef list _readers
+    cdef list _writers
+    cdef object _forget_gone
+
+    cpdef received(self)
+    cpdef take(self, message)
+    cdef _returned_early(self)
+    cdef _forget(self)
+    cdef _request_message(self)
+    cdef _with_following(self, bytes part)
+    cdef _take_start(self, message)
+    cdef bint _take_body(self, message) except -1
+    cdef _take_trailers(self, message)
+    cpdef _check(self, str kind)
+    cpdef _waiter(self, list waiters)
+    cpdef _over(self)
+    cpdef bint _ended_below(self) except -1
+
+
+cdef class _Act:
+    cdef Conversation _conversation
+    cdef object _rest
+
+    cpdef _first_step(self)
+
+
+cdef class Receiving(_Act):
+    pass
+
+
+cdef class Sending(_Act):
+    cdef object _message

@@ -1,0 +1,25 @@
+# Types for the compiled form of application.py; what each of them does stands there.
+
+from granian_d.http.exchange cimport Exchange
+from granian_d.interface.calls cimport Call, Calls
+from granian_d.interface.rsgi.protocol cimport HTTPProtocol
+
+
+cdef class RsgiCall(Call):
+    cdef object _app
+    cdef Calls _calls
+    cdef Exchange _exchange
+    cdef HTTPProtocol _protocol
+
+    cdef _silent(self)
+    cdef _fail(self)
+
+
+cdef class RsgiApplication:
+    cdef object _app
+    cdef Calls _calls
+    cdef object _loop
+    cdef object _target
+    cdef public list notes
+
+    cpdef serve(self, Exchange exchange)

@@ -1,0 +1,3 @@
+# Types for the compiled form of headers.py; what each of them does stands there.
+
+cpdef list encode_headers(headers)

@@ -1,0 +1,54 @@
+"""The one place that picks who moves the bytes: with the native engine, our own sockets."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from granian_d.engine.choose import choose, resolve
+from granian_d.transport.tcp import StreamConnections
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from granian_d.engine.contract import Service
+    from granian_d.plan import Limits
+    from granian_d.plan.model import EngineName
+    from granian_d.transport.contract import Connections
+    from granian_d.transport.deadlines import Deadlines
+
+
+def preload(name: EngineName) -> None:
+    """Import what `make_connections` will use."""
+    choose(name)
+    if resolve(name) == "native":
+        import_module("granian_d.transport.direct")
+
+
+def make_connections(
+    name: EngineName,
+    loop: asyncio.AbstractEventLoop,
+    service: Service,
+    limits: Limits,
+    deadlines: Deadlines,
+    changed: Callable[[int], None],
+) -> Connections:
+    """An empty set of connections.
+
+    Args:
+        name: of the engine that speaks on them.
+        loop: turns for them.
+        service: where their exchanges go.
+        limits: what one peer may cost.
+        deadlines: the worker's coarse timer.
+        changed: is told the number of open connections whenever it changes.
+    """
+    engine = choose(name)
+    if resolve(name) == "pure":
+        return StreamConnections(engine, service, limits, deadlines, changed)
+    direct = import_module("granian_d.transport.direct")
+    connections: Connections = direct.DirectConnections(
+        engine, service, limits, deadlines, changed, loop
+    )
+    return connections

@@ -1,0 +1,96 @@
+"""The compiled parts: built where there is a C compiler, left out where there is none.
+
+Everything else about the package stands in pyproject.toml. Without compiled parts the same Python
+sources run interpreted, and the pure engine speaks the wire.
+
+    GRANIAN_D_BUILD=none      build nothing
+    GRANIAN_D_BUILD=debug     assertions of the C code and checks of every index
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+KIND = os.environ.get("GRANIAN_D_BUILD", "fast")
+
+# What a request passes through. A .py here has a .pxd beside it with its types.
+SOURCES = (
+    "granian_d/engine/contract.py",
+    "granian_d/engine/native/answer.pyx",
+    "granian_d/engine/native/chunks.pyx",
+    "granian_d/engine/native/h1.pyx",
+    "granian_d/engine/native/head.pyx",
+    "granian_d/engine/native/octets.pyx",
+    "granian_d/engine/native/wire.pyx",
+    "granian_d/transport/direct.pyx",
+    "granian_d/http/message.py",
+    "granian_d/http/exchange.py",
+    "granian_d/interface/calls.py",
+    "granian_d/interface/fields.py",
+    "granian_d/interface/target.py",
+    "granian_d/interface/asgi/application.py",
+    "granian_d/interface/asgi/conversation.py",
+    "granian_d/interface/asgi/messages.py",
+    "granian_d/interface/asgi/scope.py",
+    "granian_d/interface/rsgi/application.py",
+    "granian_d/interface/rsgi/headers.py",
+    "granian_d/interface/rsgi/protocol.py",
+    "granian_d/interface/rsgi/scope.py",
+    "granian_d/worker/dispatch.py",
+)
+
+DIRECTIVES = {
+    "language_level": 3,
+    "annotation_typing": False,  # annotations are mypy's; C types stand in the .pxd files
+    "binding": False,  # methods without a frame's worth of attributes
+    "boundscheck": KIND == "debug",
+    "wraparound": False,
+    "cdivision": True,
+    "initializedcheck": False,
+    "always_allow_keywords": True,
+}
+FAST = ["-O3", "-fno-plt", "-fno-semantic-interposition", "-fvisibility=hidden", "-g1"]
+DEBUG = ["-O1", "-g", "-UNDEBUG", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"]
+
+
+class BuildIfPossible(build_ext):
+    """Leaves the compiled parts out, and says so in one line, where they cannot be built."""
+
+    def run(self) -> None:
+        """Build all, or nothing: half of the compiled parts would be slower and untested."""
+        try:
+            super().run()
+        except Exception as error:  # noqa: BLE001 - whatever a compiler can do
+            self.extensions = []
+            print(f"granian-d: the native engine is left out ({error})", file=sys.stderr)
+
+
+def extensions() -> list[Extension]:
+    """The compiled parts, as C."""
+    if KIND == "none":
+        return []
+    from Cython.Build import cythonize
+
+    modules = [
+        Extension(
+            str(Path(source).with_suffix("")).replace("/", "."),
+            [source],
+            extra_compile_args=DEBUG if KIND == "debug" else FAST,
+        )
+        for source in SOURCES
+    ]
+    return cythonize(
+        modules,
+        compiler_directives=DIRECTIVES,
+        build_dir="build/c",
+        nthreads=os.cpu_count() or 1,
+        quiet=True,
+    )
+
+
+setup(ext_modules=extensions(), cmdclass={"build_ext": BuildIfPossible})
