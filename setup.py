@@ -28,6 +28,8 @@ SOURCES = (
     "granian_d/engine/native/octets.pyx",
     "granian_d/engine/native/wire.pyx",
     "granian_d/transport/direct.pyx",
+    "granian_d/transport/outflow.pyx",
+    "granian_d/transport/poll.pyx",
     "granian_d/http/message.py",
     "granian_d/http/exchange.py",
     "granian_d/interface/calls.py",
@@ -41,6 +43,7 @@ SOURCES = (
     "granian_d/interface/rsgi/headers.py",
     "granian_d/interface/rsgi/protocol.py",
     "granian_d/interface/rsgi/scope.py",
+    "granian_d/observe/access_log.py",
     "granian_d/worker/dispatch.py",
 )
 

@@ -3,6 +3,11 @@
 from granian_d.http.message cimport Peer, RequestHead
 
 
+cdef class Observer:
+    cpdef began(self, Exchange exchange)
+    cpdef finished(self, Exchange exchange)
+
+
 cdef class Exchange:
     cdef public RequestHead head
     cdef public Peer peer

@@ -23,7 +23,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from time import monotonic_ns
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from granian_d.errors import Disconnected, FlowError, InvalidResponse, RemoteError
 from granian_d.http import states
@@ -39,20 +39,26 @@ Callback = Callable[[], None]
 FILE_PART_BYTES = 128 * 1024
 
 
-class Observer(Protocol):
+class Observer:
     """Is told what happened; counts and logs. Never raises."""
+
+    __slots__ = ()
 
     def began(self, exchange: Exchange) -> None:
         """The head of a request is complete; the application is about to see it."""
+        raise NotImplementedError
 
     def finished(self, exchange: Exchange) -> None:
         """The exchange is over: answered (`status`, `sent_bytes`) or cut."""
+        raise NotImplementedError
 
     def crashed(self, exchange: Exchange, error: BaseException) -> None:
         """The application failed while it answered."""
+        raise NotImplementedError
 
     def refused(self, peer: Peer, violation: ProtocolViolation) -> None:
         """The engine answered by itself, because the peer broke a rule."""
+        raise NotImplementedError
 
 
 class Exchange:

@@ -152,13 +152,26 @@ _GETTERS: Final[dict[str, Callable[[Any], Any]]] = {
 
 
 class AccessLog:
-    """Writes one line for each finished exchange."""
+    """Writes one line for each finished exchange.
 
-    __slots__ = ("_getters", "_pattern", "file")
+    Those of one turn of the loop are written at once: a system call for each would cost more than
+    the exchange itself. A worker that is killed loses the lines of that turn, and no others.
 
-    def __init__(self, fmt: str, file: LogFile) -> None:
+    Args:
+        fmt: the format.
+        file: the lines go there.
+        later: has something called at the end of the turn (the loop's call_soon).
+    """
+
+    __slots__ = ("_getters", "_later", "_lines", "_pattern", "file")
+
+    def __init__(
+        self, fmt: str, file: LogFile, later: Callable[[Callable[[], None]], object]
+    ) -> None:
         pattern, self._getters = _compile(fmt)
         self._pattern = pattern + "\n"
+        self._later = later
+        self._lines: list[bytes] = []
         self.file = file
 
     def line(self, exchange: Exchange) -> str:
@@ -166,5 +179,13 @@ class AccessLog:
         return self._pattern % tuple(getter(exchange) for getter in self._getters)
 
     def write(self, exchange: Exchange) -> None:
-        """Write the line of one exchange."""
-        self.file.write(self.line(exchange).encode())
+        """Write the line of one exchange, with the others of this turn."""
+        self._lines.append(self.line(exchange).encode())
+        if len(self._lines) == 1:
+            self._later(self.flush)
+
+    def flush(self) -> None:
+        """Write what has come together."""
+        lines, self._lines = self._lines, []
+        if lines:
+            self.file.write_lines(lines)

@@ -68,10 +68,28 @@ class LogFile:
         if self.fd > STDERR:
             os.close(self.fd)
 
-    def write(self, line: bytes) -> None:
-        """Write one line. A full disk, a closed or a full pipe must not stop the service."""
+    def write_lines(self, lines: list[bytes]) -> None:
+        """Write many lines at once: all of them into a file, into a pipe what surely fits."""
+        if self._poll is None:
+            self.write(b"".join(lines), len(lines))
+            return
+        batch: list[bytes] = []
+        size_bytes = 0
+        for line in lines:
+            if batch and size_bytes + len(line) > select.PIPE_BUF:
+                self.write(b"".join(batch), len(batch))
+                batch, size_bytes = [], 0
+            batch.append(line)
+            size_bytes += len(line)
+        self.write(b"".join(batch), len(batch))
+
+    def write(self, line: bytes, count: int = 1) -> None:
+        """Write a line, or `count` of them as one.
+
+        A full disk, a closed or a full pipe must not stop the service.
+        """
         if self._poll is not None and not self._poll.poll(0):
-            self._lost += 1  # nobody reads it: a blocking write would hold up everybody else
+            self._lost += count  # nobody reads it: a blocking write would hold up everybody else
             return
         if self._lost:
             line = f"granian-d: {self._lost} log lines were lost here\n".encode() + line

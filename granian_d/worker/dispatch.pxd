@@ -1,12 +1,12 @@
 # Types for the compiled form of dispatch.py; what each of them does stands there.
 
-from granian_d.http.exchange cimport Exchange
+from granian_d.http.exchange cimport Exchange, Observer
 
 cdef Py_ssize_t _ACTIVE, _REQUESTS, _CRASHED, _REFUSED, _SENT_BYTES, _LATENCY_NS
 cdef Py_ssize_t _HISTOGRAM, _BUCKETS, _SHIFT
 
 
-cdef class Dispatch:
+cdef class Dispatch(Observer):
     cdef object _access_log
     cdef object _interface
     cdef object _log
@@ -14,6 +14,4 @@ cdef class Dispatch:
     cdef public object observer
 
     cpdef serve(self, Exchange exchange)
-    cpdef began(self, Exchange exchange)
-    cpdef finished(self, Exchange exchange)
     cpdef _time(self, long long latency_ns)

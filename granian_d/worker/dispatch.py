@@ -7,11 +7,12 @@ from time import monotonic_ns
 from typing import TYPE_CHECKING, Final
 
 from granian_d.errors import InvalidResponse
+from granian_d.http.exchange import Observer
 from granian_d.observe import scoreboard
 
 if TYPE_CHECKING:
     from granian_d.errors import ProtocolViolation
-    from granian_d.http.exchange import Exchange, Observer
+    from granian_d.http.exchange import Exchange
     from granian_d.http.message import Peer
     from granian_d.interface.contract import Interface
     from granian_d.observe.access_log import AccessLog
@@ -30,7 +31,7 @@ _BUCKETS: Final = scoreboard.BUCKETS
 _SHIFT: Final = scoreboard.BUCKET_SHIFT
 
 
-class Dispatch:
+class Dispatch(Observer):
     """The engine's Service and its Observer (engine.contract, http.exchange)."""
 
     __slots__ = ("_access_log", "_interface", "_log", "_row", "observer")

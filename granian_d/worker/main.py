@@ -124,10 +124,10 @@ class _Worker:
         self._loop = loop
         self._idle_s = plan.worker.limits.idle_timeout_s
         self._budget_s = plan.pool.drain_timeout_s
-        access_log = None
+        self._access_log = None
         if plan.access_log.enabled:
-            access_log = AccessLog(plan.access_log.fmt, desk.access_file)
-        dispatch = Dispatch(interface, desk.row, desk.log, access_log)
+            self._access_log = AccessLog(plan.access_log.fmt, desk.access_file, loop.call_soon)
+        dispatch = Dispatch(interface, desk.row, desk.log, self._access_log)
         self._connections = make_connections(
             plan.worker.engine,
             loop,
@@ -158,6 +158,8 @@ class _Worker:
         await self._drain.empty.wait()
         await self._drain.within_budget(self._interface.settle())
         await self._interface.shutdown()
+        if self._access_log is not None:
+            self._access_log.flush()
 
     def _listen_to_master(self) -> None:
         self._loop.add_reader(self._channel.fileno(), self._hear_master)

@@ -4,7 +4,7 @@ from granian_d.engine.contract cimport Clock
 from granian_d.engine.native.answer cimport Answer, Framing
 from granian_d.engine.native.chunks cimport Chunks
 from granian_d.engine.native.wire cimport NativeEndpoint, NativeWire
-from granian_d.http.exchange cimport Exchange
+from granian_d.http.exchange cimport Exchange, Observer
 from granian_d.http.message cimport Peer, RequestHead
 
 
@@ -33,6 +33,7 @@ cdef class Terms:
 cdef class H1Endpoint(NativeEndpoint):
     cdef public Peer peer
     cdef public object observer
+    cdef Observer _counter  # the observer, when C can call it
     cdef object _service
     cdef Terms _terms
     cdef Clock _clock
@@ -69,6 +70,7 @@ cdef class H1Endpoint(NativeEndpoint):
     cdef int part_taken(self, H1Exchange exchange, Py_ssize_t count) except -1
     cdef int answered(self, H1Exchange exchange) except -1
     cdef int cut(self, H1Exchange exchange) except -1
+    cdef int _finished(self, H1Exchange exchange) except -1
     cdef int _proceed(self) except -1
     cdef bint _idle(self) noexcept
     cdef Py_ssize_t _available(self) except -1

@@ -20,7 +20,7 @@ from granian_d.engine.native.answer cimport Answer, Framing, frame, head_bound, 
 from granian_d.engine.native.chunks cimport Chunks
 from granian_d.engine.native.head cimport Facts, read_head
 from granian_d.engine.native.wire cimport NativeEndpoint, NativeWire, native_wire
-from granian_d.http.exchange cimport Exchange
+from granian_d.http.exchange cimport Exchange, Observer
 from granian_d.http.message cimport Peer, RequestHead
 
 from granian_d.engine.pure import h1_answer
@@ -103,6 +103,7 @@ cdef class H1Endpoint(NativeEndpoint):
     def __init__(self, wire, Peer peer, service, limits, Clock clock):
         self.peer = peer
         self.observer = service.observer
+        self._counter = self.observer if isinstance(self.observer, Observer) else None
         self._service = service
         self._terms = _terms(limits)
         self._clock = clock
@@ -268,7 +269,7 @@ cdef class H1Endpoint(NativeEndpoint):
         self._patience.request_s = self._terms.idle_s
         self._patience.since = self._clock.now
         self._patience.body_since = INFINITY
-        self.observer.finished(exchange)
+        self._finished(exchange)
         if self._has_body:
             self._discard = DISCARDED_BYTES
             exchange.feed_error(Disconnected("the request has been answered"))
@@ -281,6 +282,13 @@ cdef class H1Endpoint(NativeEndpoint):
         ):
             return self._finish()
         return self._proceed()
+
+    cdef int _finished(self, H1Exchange exchange) except -1:
+        if self._counter is not None:
+            self._counter.finished(exchange)
+        else:
+            self.observer.finished(exchange)
+        return 0
 
     cdef int cut(self, H1Exchange exchange) except -1:
         """The application gives up: the peer must not take the answer for complete."""
@@ -354,7 +362,10 @@ cdef class H1Endpoint(NativeEndpoint):
             self._has_body = True
         else:
             self._has_body = self._left > 0
-        self.observer.began(exchange)
+        if self._counter is not None:
+            self._counter.began(exchange)
+        else:
+            self.observer.began(exchange)
         self._serve(exchange)
         return True
 
@@ -504,11 +515,12 @@ cdef class H1Endpoint(NativeEndpoint):
         try:
             count = self._chunks.read(data, size, parts)
         except ProtocolViolation as violation:
-            self._deaf = True
             faults.append(violation)
             count = size
         for part in parts:
             self._give(part)
+        if faults:
+            self._deaf = True  # not before: to an answer given to a part it is not known yet
         if self._chunks is not None and self._chunks.ended:
             self._body_ended()
         return count
@@ -551,7 +563,7 @@ cdef class H1Endpoint(NativeEndpoint):
         self._finish()
         exchange.overrule(violation, body_bytes, error)
         self.observer.refused(self.peer, violation)
-        self.observer.finished(exchange)
+        self._finished(exchange)
         return 0
 
     cdef bint _begun(self, H1Exchange exchange) noexcept:
@@ -585,7 +597,7 @@ cdef class H1Endpoint(NativeEndpoint):
         self._exchange = None
         if exchange is not None:
             exchange.lose(None)
-            self.observer.finished(exchange)
+            self._finished(exchange)
         return 0
 
     cdef int _mind_flow(self) except -1:

@@ -4,6 +4,8 @@ from granian_d.http.exchange cimport Exchange
 from granian_d.interface.calls cimport Call, Calls
 from granian_d.interface.rsgi.protocol cimport HTTPProtocol
 
+cdef int _AWAITED, _FINISHED
+
 
 cdef class RsgiCall(Call):
     cdef object _app

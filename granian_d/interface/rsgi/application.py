@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from granian_d.errors import Disconnected, FlowError, LoadError, StartupError
 from granian_d.http import states
@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 
     from granian_d.http.exchange import Exchange
     from granian_d.interface.contract import Application, Context
+
+
+# Typed in the compiled form.
+_AWAITED: Final = states.AWAITED
+_FINISHED: Final = states.FINISHED
 
 
 class RsgiCall(Call):
@@ -50,12 +55,12 @@ class RsgiCall(Call):
             exchange.observer.crashed(exchange, error)
             if not self._protocol.is_sending_file:
                 self._fail()
-        elif exchange.state != states.FINISHED:
+        elif exchange.state != _FINISHED:
             exchange.abort()
 
     def _silent(self) -> None:
         exchange = self._exchange
-        if exchange.gone or exchange.state >= states.FINISHED:
+        if exchange.gone or exchange.state >= _FINISHED:
             exchange.abort()
             return
         error = FlowError("the application returned without a response")
@@ -65,8 +70,8 @@ class RsgiCall(Call):
     def _fail(self) -> None:
         """End the exchange with a 500, which has no content in RSGI, or cut it."""
         exchange = self._exchange
-        if exchange.state != states.AWAITED:
-            if exchange.state != states.FINISHED:
+        if exchange.state != _AWAITED:
+            if exchange.state != _FINISHED:
                 exchange.fail()
             return
         try:

@@ -2,6 +2,8 @@
 
 from granian_d.http.exchange cimport Exchange
 
+cdef int _FINISHED
+
 
 cdef class HTTPProtocol:
     cdef object __weakref__

@@ -10,7 +10,7 @@ Rules of this file, as RSGI has them:
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from granian_d.errors import Disconnected, InvalidResponse, RemoteError
 from granian_d.http import states
@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     Headers = Iterable[tuple[str, str]]
 
 _NOT_FOUND = [(b"content-type", b"text/plain; charset=utf-8")]
+
+
+# Typed in the compiled form.
+_FINISHED: Final = states.FINISHED
 
 
 class HTTPProtocol:
@@ -220,7 +224,7 @@ class HTTPProtocol:
         """Start the response; False when there is nobody to send it to."""
         exchange = self._exchange
         self.responded = True
-        if exchange.state >= states.FINISHED:
+        if exchange.state >= _FINISHED:
             return False  # the engine has ended the exchange
         try:
             exchange.start(status, fields)

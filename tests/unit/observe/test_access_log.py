@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 import pytest
@@ -32,8 +33,12 @@ def exchange(
     return done
 
 
+def _at_once(flush):
+    flush()
+
+
 def line(fmt, done=None):
-    text = AccessLog(fmt, LogFile("", -1)).line(done or exchange())
+    text = AccessLog(fmt, LogFile("", -1), _at_once).line(done or exchange())
     assert text.endswith("\n")
     return text[:-1]
 
@@ -172,9 +177,45 @@ def test_what_passes_the_check_never_fails_on_a_request(fmt):
         line(fmt, done)
 
 
+def test_the_lines_of_a_turn_are_written_at_once(tmp_path):
+    path, turns = tmp_path / "access.log", []
+    file = LogFile(str(path), -1)
+    log = AccessLog("%(path)s", file, turns.append)
+    for number in range(3):
+        log.write(exchange(raw_path=b"/%d" % number))
+    assert path.read_text() == ""
+    (flush,) = turns
+    flush()
+    log.write(exchange(raw_path=b"/3"))
+    assert path.read_text() == "/0\n/1\n/2\n"
+    assert len(turns) == 2
+    log.flush()
+    flush()  # with nothing to write
+    file.close()
+    assert path.read_text() == "/0\n/1\n/2\n/3\n"
+
+
+def test_a_pipe_is_given_no_more_than_surely_fits():
+    """A write beyond PIPE_BUF may block, and hold up the loop with it."""
+    reading, writing = os.pipe()
+    file = LogFile("", writing)
+    lines = [b"%04d" % number + b"x" * 995 + b"\n" for number in range(100)]
+    file.write_lines(lines)  # more than a pipe holds: the rest is lost, nothing blocks
+    os.set_blocking(reading, False)
+    got = os.read(reading, 1 << 20).splitlines(keepends=True)
+    assert 60 <= len(got) < 100
+    assert got == lines[: len(got)]
+    file.write(b"after\n")
+    assert os.read(reading, 1 << 20) == (
+        b"granian-d: %d log lines were lost here\nafter\n" % (100 - len(got))
+    )
+    os.close(reading)
+    os.close(writing)
+
+
 def test_lines_are_written_whole(tmp_path):
     file = LogFile(str(tmp_path / "access.log"), -1)
-    log = AccessLog("%(path)s", file)
+    log = AccessLog("%(path)s", file, _at_once)
     log.write(exchange(raw_path=b"/1"))
     log.write(exchange(raw_path=b"/2"))
     file.close()
