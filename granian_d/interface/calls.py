@@ -26,6 +26,12 @@ if TYPE_CHECKING:
     from contextvars import Context
     from types import CodeType, FrameType
 
+# For the makers of tasks of their own (asyncio's documentation, "Extending").
+_enter_task = asyncio._enter_task  # noqa: SLF001 - documented in spite of its name
+_leave_task = asyncio._leave_task  # noqa: SLF001 - documented in spite of its name
+
+_RETURNED: Final = object()
+
 _EAGER: Final[dict[str, Any]] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
 
 
@@ -73,7 +79,7 @@ class Calls:
     def start(self, call: Call) -> None:
         """Run `call`; it has often ended when this returns."""
         carrier = self._spare
-        if carrier is None:
+        if carrier is None or carrier.leaves:
             carrier = Carrier(self)
         else:
             self._spare = None
@@ -81,7 +87,7 @@ class Calls:
 
     def prepare(self) -> None:
         """Have a carrier at its gate for the next call."""
-        if self._spare is None and not self.closing:
+        if (self._spare is None or self._spare.leaves) and not self.closing:
             self._spare = Carrier(self)
 
     def spare(self, carrier: Carrier) -> bool:
@@ -141,36 +147,32 @@ class CarrierTask(asyncio.Task):  # type: ignore[type-arg]  # it is not generic 
 
 
 class Gate:
-    """What a carrier's task waits for between two calls: a future that wakes it at once."""
+    """What a carrier's task waits for between two calls: a future that wakes it at once.
 
-    __slots__ = ("_asyncio_future_blocking", "_cancelled", "_loop", "_wakeup")
+    Attributes:
+        passing: a call is taking its first step, for the task that waits.
+        cancelled: somebody has cancelled the task while it waited.
+    """
+
+    __slots__ = ("_asyncio_future_blocking", "_loop", "_wakeup", "cancelled", "passing")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._asyncio_future_blocking = False
         self._loop = loop
         self._wakeup: Callable[[Gate], None] | None = None
-        self._cancelled = False
+        self.passing = False
+        self.cancelled = False
+
+    @property
+    def waited_for(self) -> bool:
+        """The task has come to the gate."""
+        return self._wakeup is not None
 
     def open(self) -> None:
-        """Have the task go on now."""
-        wakeup = self._wakeup
-        if wakeup is None:
-            return  # its task has still to take its first step, and will find the call
-        self._wakeup = None
-        try:
+        """Have the task go on now. No other task may be running."""
+        wakeup, self._wakeup = self._wakeup, None
+        if wakeup is not None:
             wakeup(self)
-        except RuntimeError:  # "cannot enter into task while another task is being executed"
-            self._open_within(wakeup)
-
-    def _open_within(self, wakeup: Callable[[Gate], None]) -> None:
-        """Interrupt the task that runs: an answer of its has made the engine begin this call."""
-        current = asyncio.current_task(self._loop)
-        assert current is not None
-        asyncio._leave_task(self._loop, current)  # noqa: SLF001 - documented, for own tasks
-        try:
-            wakeup(self)
-        finally:
-            asyncio._enter_task(self._loop, current)  # noqa: SLF001
 
     # --- what a task asks of a future ----------------------------------------------------------
 
@@ -192,81 +194,149 @@ class Gate:
         return False
 
     def cancel(self, msg: Any | None = None) -> bool:  # noqa: ARG002 - as a future's
-        """Somebody cancels the idle task."""
-        self._cancelled = True
-        if self._wakeup is not None:
-            self._loop.call_soon(self._wakeup, self)
-            self._wakeup = None
+        """Somebody cancels the task: a call that takes its first step, or who finds it idle."""
+        self.cancelled = True
+        if not self.passing:
+            self._loop.call_soon(self.open)
         return True
 
     def result(self) -> None:
-        """Nothing, unless the idle task was cancelled."""
-        if self._cancelled:
+        """Nothing, unless the task was cancelled."""
+        if self.cancelled:
             raise asyncio.CancelledError
 
 
 class Carrier:
-    """The coroutine of a task, written out: the task steps it, and it steps its call."""
+    """The coroutine of a task, written out: the task steps it, and it steps its call.
 
-    __slots__ = ("_call", "_calls", "_context", "_coroutine", "_dismissed", "_gate", "_task")
+    The first step of a call is not the task's. It is taken for the task, with the task entered as
+    the current one, while the task waits at its gate; only if the call has to wait, the task is
+    told of what, and goes on as if it had taken that step itself.
+    """
+
+    __slots__ = (
+        "_awaited",
+        "_call",
+        "_calls",
+        "_context",
+        "_coroutine",
+        "_dismissed",
+        "_gate",
+        "_handed",
+        "_loop",
+        "_must_cancel",
+        "_task",
+    )
 
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
+        self._loop = calls.loop
         self._gate = Gate(calls.loop)
         self._call: Call | None = None
         self._context: Context | None = None
         self._coroutine: Any = None  # of the call, from its first step on
+        self._awaited: Any = None  # by the first step
+        self._handed = False  # that, to the task, which has still to ask for it
+        self._must_cancel = False
         self._dismissed = False
         self._task: CarrierTask | None = None
         self._task = CarrierTask(self, loop=calls.loop, **_EAGER)
 
+    @property
+    def leaves(self) -> bool:
+        """It was cancelled while it was idle, and takes no more calls."""
+        return self._gate.cancelled
+
     def carry(self, call: Call) -> None:
-        """Begin `call`: now if that is possible."""
+        """Begin `call`: now, unless the task has still to take its own first step."""
         self._call = call
-        self._gate.open()
-        if self._call is call and self._coroutine is None:  # in a later turn
+        if not self._gate.waited_for:
             call.task = self._task
             self._calls.waits(call)
+            return
+        try:
+            _enter_task(self._loop, self._task)
+        except RuntimeError:  # another task is being executed
+            self._begin_within(call)
+        else:
+            self._begin(call)
+
+    def _begin_within(self, call: Call) -> None:
+        """Begin `call` in the middle of a task: an answer of its has made the engine go on."""
+        current = asyncio.current_task(self._loop)
+        assert current is not None
+        _leave_task(self._loop, current)
+        try:
+            _enter_task(self._loop, self._task)
+            self._begin(call)
+        finally:
+            _enter_task(self._loop, current)
 
     async def dismiss(self) -> None:
         """End the idle task: there will be no other call."""
         task = self._task
         self._dismissed = True
-        self._gate.open()
         if task is not None:
+            self._loop.call_soon(self._gate.open)
             await asyncio.wait([task])
 
-    def _begin(self) -> Any:
-        """The first step of a call: what it waits for, or the gate when it has ended already."""
-        call, task = self._call, self._task
-        assert call is not None
+    def _begin(self, call: Call) -> None:
+        """Take the first step for the task, which has been entered as the current one."""
+        task = self._task
         assert task is not None
         holders = sys.getrefcount(task) + getweakrefcount(task)
         self._context = copy_context()
+        self._gate.passing = True
         try:
-            awaited = self._context.run(self._enter, call)
-        except StopIteration:
-            call.returned()
+            awaited = self._first_step(call, self._context)
+            kept = sys.getrefcount(task) + getweakrefcount(task) != holders
+        finally:
+            _leave_task(self._loop, task)
+            self._gate.passing = False
+        if awaited is not _RETURNED:
+            self._hand_over(call, awaited)
+            return
+        self._call = self._context = self._coroutine = None
+        if kept or self._gate.cancelled or task.touched or not self._calls.spare(self):
+            self._dismissed = True
+            self._gate.open()
+
+    def _first_step(self, call: Call, context: Context) -> Any:
+        """What the call waits for; `_RETURNED` when it has ended, and been dealt with."""
+        try:
+            awaited = context.run(self._enter, call)
         except BaseException as error:  # noqa: BLE001 - SystemExit too: it must not end the loop
             call.raised(error)
-        else:
-            call.task = task
-            self._calls.waits(call)
-            self._calls.prepare()
-            return awaited
-        if call.task is not None:
-            self._calls.ended(call)
-        self._call = self._context = self._coroutine = None
-        if task.touched or sys.getrefcount(task) + getweakrefcount(task) != holders:
-            return self._leave()
-        return self._await_call() if self._calls.spare(self) else self._leave()
+            return _RETURNED
+        if awaited is _RETURNED:
+            call.returned()
+        return awaited
 
     def _enter(self, call: Call) -> Any:
+        """What the call waits for after its first step."""
         coroutine: Any = call.begin()
         if type(coroutine) is not CoroutineType and not asyncio.iscoroutine(coroutine):
             coroutine = _await(coroutine)
         self._coroutine = coroutine
-        return coroutine.send(None)
+        try:
+            return coroutine.send(None)
+        except StopIteration:
+            return _RETURNED
+
+    def _hand_over(self, call: Call, awaited: Any) -> None:
+        """The call waits: have its task wait for the same."""
+        call.task = self._task
+        self._calls.waits(call)
+        self._calls.prepare()
+        self._awaited = awaited
+        self._handed = True
+        cancelled, self._gate.cancelled = self._gate.cancelled, False
+        self._gate.open()
+        if cancelled:  # by itself, in that step: what it waits for is cancelled, as tasks do
+            if awaited is None:
+                self._must_cancel = True
+            else:
+                awaited.cancel()
 
     def _go_on(self, step: Callable[[Any], Any], value: Any) -> Any:
         """Another step of a call that has waited."""
@@ -274,7 +344,10 @@ class Carrier:
         assert call is not None
         assert context is not None
         try:
-            return context.run(step, value)
+            awaited = context.run(step, value)
+            if awaited is not _RETURNED:
+                return awaited
+            call.returned()
         except StopIteration:
             call.returned()
         except BaseException as error:  # noqa: BLE001 - SystemExit too: it must not end the loop
@@ -282,13 +355,16 @@ class Carrier:
         self._calls.ended(call)
         return self._leave()
 
-    def _await_call(self) -> Gate:
-        self._gate._asyncio_future_blocking = True  # noqa: SLF001 - how a coroutine yields a future
-        return self._gate
+    def _start(self, call: Call) -> Any:
+        """The first step, taken by the task itself: a call that came before it was at its gate."""
+        self._context = copy_context()
+        awaited = self._go_on(self._enter, call)
+        self._calls.prepare()
+        return awaited
 
     def _leave(self) -> Any:
         """End the task."""
-        self._call = self._context = self._coroutine = self._task = None
+        self._call = self._context = self._coroutine = self._awaited = self._task = None
         raise StopIteration
 
     # --- what a task asks of a coroutine -------------------------------------------------------
@@ -300,11 +376,21 @@ class Carrier:
         return self
 
     def __next__(self) -> Any:
-        if self._coroutine is not None:
-            return self._go_on(self._coroutine.send, None)
+        if self._handed:
+            awaited, self._awaited, self._handed = self._awaited, None, False
+            return awaited
+        coroutine = self._coroutine
+        if coroutine is not None:
+            if self._must_cancel:
+                self._must_cancel = False
+                return self._go_on(coroutine.throw, asyncio.CancelledError())
+            return self._go_on(coroutine.send, None)
         if self._call is not None:
-            return self._begin()
-        return self._leave() if self._dismissed else self._await_call()
+            return self._start(self._call)
+        if self._dismissed:
+            return self._leave()
+        self._gate._asyncio_future_blocking = True  # noqa: SLF001 - how a coroutine yields a future
+        return self._gate
 
     def send(self, value: Any) -> Any:  # noqa: ARG002 - a task sends nothing but None
         """One step."""

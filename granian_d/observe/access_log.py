@@ -176,7 +176,7 @@ class AccessLog:
 
     def line(self, exchange: Exchange) -> str:
         """The line of one exchange, with its newline."""
-        return self._pattern % tuple(getter(exchange) for getter in self._getters)
+        return self._pattern % tuple([getter(exchange) for getter in self._getters])
 
     def write(self, exchange: Exchange) -> None:
         """Write the line of one exchange, with the others of this turn."""

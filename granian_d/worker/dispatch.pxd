@@ -1,5 +1,7 @@
 # Types for the compiled form of dispatch.py; what each of them does stands there.
 
+cimport cython
+
 from granian_d.http.exchange cimport Exchange, Observer
 
 cdef Py_ssize_t _ACTIVE, _REQUESTS, _CRASHED, _REFUSED, _SENT_BYTES, _LATENCY_NS
@@ -14,4 +16,7 @@ cdef class Dispatch(Observer):
     cdef public object observer
 
     cpdef serve(self, Exchange exchange)
-    cpdef _time(self, long long latency_ns)
+    @cython.locals(
+        now_ns="long long", latency_ns="long long", left="long long", bucket="Py_ssize_t"
+    )
+    cdef _time(self, Exchange exchange)

@@ -59,12 +59,14 @@ class Dispatch(Observer):
         row[_ACTIVE] -= 1
         row[_REQUESTS] += 1
         row[_SENT_BYTES] += exchange.sent_bytes
-        self._time(monotonic_ns() - exchange.started_ns)
+        self._time(exchange)
         if self._access_log is not None:
             self._access_log.write(exchange)
 
-    def _time(self, latency_ns: int) -> None:
-        """Put a latency into its bucket."""
+    def _time(self, exchange: Exchange) -> None:
+        """Put the latency of an exchange into its bucket."""
+        now_ns = monotonic_ns()
+        latency_ns = now_ns - exchange.started_ns
         bucket = 0
         left = latency_ns >> _SHIFT
         while left and bucket < _BUCKETS - 1:

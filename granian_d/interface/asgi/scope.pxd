@@ -1,5 +1,11 @@
 # Types for the compiled form of scope.py; what it does stands there.
 
+cimport cython
+
 from granian_d.http.message cimport Peer, RequestHead
 
+cdef dict _VERSIONS, _EXTENSIONS, _TEMPLATE
+
+
+@cython.locals(scope=dict)
 cpdef dict http_scope(RequestHead head, Peer peer, str root_path, dict state)

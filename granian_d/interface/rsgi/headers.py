@@ -81,17 +81,44 @@ class Headers:
         return None
 
 
+# Names in bytes, of those that applications have used; b"" for what is no name.
+_names: dict[str, bytes] = {}
+_MOST_NAMES: Final = 256
+
+
 def encode_headers(headers: Iterable[tuple[str, str]]) -> Fields:
     """The headers of a response in bytes. What cannot be a field is left out, as RSGI has it."""
     fields: Fields = []
     for name, value in headers:
-        try:
-            field = (name.encode("ascii"), value.encode())
-        except UnicodeEncodeError:
+        encoded = _names.get(name)
+        if encoded is None:
+            encoded = _encode_name(name)
+        if not encoded:
             continue
-        if TOKEN.fullmatch(field[0]) and not FORBIDDEN_IN_VALUE.search(field[1]):
-            fields.append(field)
+        if value.isascii() and value.isprintable():
+            fields.append((encoded, value.encode()))
+        else:
+            _add_odd_value(fields, encoded, value)
     return fields
+
+
+def _encode_name(name: str) -> bytes:
+    encoded = name.encode("ascii", "replace")
+    if not name.isascii() or TOKEN.fullmatch(encoded) is None:
+        encoded = b""
+    if len(_names) >= _MOST_NAMES:
+        _names.clear()
+    _names[name] = encoded
+    return encoded
+
+
+def _add_odd_value(fields: Fields, name: bytes, value: str) -> None:
+    try:
+        encoded = value.encode()
+    except UnicodeEncodeError:
+        return
+    if not FORBIDDEN_IN_VALUE.search(encoded):
+        fields.append((name, encoded))
 
 
 def _as_name(key: str) -> bytes:
