@@ -15,15 +15,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from granian_d.errors import BodyTooLarge, MethodNotImplemented, ProtocolViolation
 from granian_d.http.fields import OWS, TOKEN, values
-from granian_d.http.semantics import check_authority, has_content
+from granian_d.http.semantics import LENGTH_DIGITS, check_authority, has_content
 
 if TYPE_CHECKING:
     from granian_d.http.message import Fields, HttpVersion
 
 _DIGITS: Final = re.compile(rb"[0-9]+")
-
-# One digit less than 2**63 has: the greatest length that every part of every system can count.
-_LENGTH_DIGITS: Final = 18
 
 
 class Framing(NamedTuple):
@@ -80,10 +77,9 @@ def _length(lengths: list[bytes]) -> int:
         raise ProtocolViolation("more than one Content-Length", "RFC 9112 6.3")
     if _DIGITS.fullmatch(lengths[0]) is None:
         raise ProtocolViolation("a Content-Length that is not a number", "RFC 9110 8.6")
-    digits = lengths[0].lstrip(b"0")
-    if len(digits) > _LENGTH_DIGITS:
+    if len(lengths[0]) > LENGTH_DIGITS:
         raise BodyTooLarge("a Content-Length beyond measure", "RFC 9110 8.6")
-    return int(digits or b"0")
+    return int(lengths[0])
 
 
 def _check_codings(codings: list[bytes]) -> None:

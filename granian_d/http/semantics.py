@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
     from granian_d.http.message import FieldPairs, Fields, HttpVersion
 
+# Of a Content-Length, zeros in front of it too. One digit less than 2**63 has: the greatest length
+# that every part of every system can count.
+LENGTH_DIGITS: Final = 18
+
 # --- requests: the target ------------------------------------------------------------------------
 
 # RFC 3986 3.2.2 and 3.2.3: uri-host [ ":" port ], without userinfo (RFC 9110 4.2.4). Of an IPv6
@@ -263,8 +267,8 @@ def _given_length(lengths: set[bytes]) -> int | None:
     if not lengths:
         return None
     length = lengths.pop()
-    if lengths or not length.isdigit():
-        raise InvalidResponse("Content-Length is not one number")
+    if lengths or not length.isdigit() or len(length) > LENGTH_DIGITS:
+        raise InvalidResponse("Content-Length is not one number that can be counted")
     return int(length)
 
 

@@ -1,5 +1,7 @@
 # Types for the compiled form of calls.py; what each of them does stands there.
 
+from granian_d.interface.gate cimport Gate
+
 
 cdef class Call:
     cdef public object task
@@ -12,43 +14,45 @@ cdef class Call:
 cdef class Calls:
     cdef public object loop
     cdef public bint closing
+    cdef public int holders
+    cdef object _context
     cdef Carrier _spare
     cdef set _waiting
 
     cpdef start(self, Call call)
     cpdef prepare(self)
+    cpdef context(self)
     cpdef bint spare(self, Carrier carrier) except -1
+    cpdef learn_holders(self, int count)
+    cpdef bint forget(self, Carrier carrier) except -1
     cpdef waits(self, Call call)
     cpdef ended(self, Call call)
 
 
-cdef class Gate:
-    cdef public bint _asyncio_future_blocking
-    cdef object _loop
-    cdef object _wakeup
-    cdef bint cancelled
-    cdef bint passing
-
-
 cdef class Carrier:
     cdef object __weakref__
+    cdef public object context
+    cdef public int count
     cdef object _awaited
     cdef Call _call
     cdef Calls _calls
-    cdef object _context
     cdef object _coroutine
     cdef bint _dismissed
     cdef Gate _gate
-    cdef bint _handed
+    cdef bint _handed_over
     cdef object _loop
-    cdef bint _must_cancel
     cdef object _task
+    cdef bint _touched
 
     cpdef carry(self, Call call)
-    cdef _begin(self, Call call)
-    cdef _first_step(self, Call call, context)
+    cdef _put_off(self, Call call)
     cdef _begin_within(self, Call call)
+    cdef _begin(self, Call call)
     cdef _hand_over(self, Call call, awaited)
+    cdef _begin_late(self, Call call)
     cdef _go_on(self, step, value)
-    cdef _start(self, Call call)
+    cdef _end_call(self, failure)
+    cdef int _holders(self) except -1
+    cdef _take_over(self)
+    cdef _take_over_cancelled(self, error)
     cdef _leave(self)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
 
     from granian_d.http.exchange import Exchange
 
@@ -21,6 +23,9 @@ class Context(NamedTuple):
         multiprocess: more than one worker serves the application.
         blocking_threads: most threads that may run a WSGI application at once.
         blocking_threads_idle_timeout_s: an idle one of them ends after that time.
+        beat: tells the master that the worker lives, from any thread, for an interface that lets
+            an application hold the loop up; None where nobody listens.
+        clock_ns: tells a monotonic time in nanoseconds.
     """
 
     loop: asyncio.AbstractEventLoop
@@ -28,6 +33,8 @@ class Context(NamedTuple):
     multiprocess: bool
     blocking_threads: int
     blocking_threads_idle_timeout_s: float
+    beat: Callable[[], None] | None = None
+    clock_ns: Callable[[], int] = monotonic_ns
 
 
 class Interface(Protocol):

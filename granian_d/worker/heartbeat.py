@@ -18,11 +18,16 @@ if TYPE_CHECKING:
 BEAT_S: Final = 1.0
 
 
+def beat(row: Row) -> None:
+    """Beat once, from any thread."""
+    row[BEAT_NS] = monotonic_ns()
+
+
 def start(loop: asyncio.AbstractEventLoop, row: Row) -> None:
     """Beat from now until the loop ends."""
 
-    def beat() -> None:
-        row[BEAT_NS] = monotonic_ns()
-        loop.call_later(BEAT_S, beat)
+    def beat_on() -> None:
+        beat(row)
+        loop.call_later(BEAT_S, beat_on)
 
-    beat()
+    beat_on()

@@ -71,7 +71,7 @@ def run(plan: DaemonPlan, post: Post, desk: Desk) -> int:
     os.register_at_fork(after_in_child=partial(_let_go, post))
     loop = loops.make(plan.worker.loop)
     try:
-        interface = _load(plan, loop)
+        interface = _load(plan, loop, desk.row)
         try:
             loop.run_until_complete(_Worker(plan, post, desk, interface, loop).live())
         finally:
@@ -87,7 +87,7 @@ def run(plan: DaemonPlan, post: Post, desk: Desk) -> int:
     return 0
 
 
-def _load(plan: DaemonPlan, loop: asyncio.AbstractEventLoop) -> Interface:
+def _load(plan: DaemonPlan, loop: asyncio.AbstractEventLoop, row: Row) -> Interface:
     """Import the application and make the interface it is spoken to through.
 
     Raises:
@@ -103,6 +103,7 @@ def _load(plan: DaemonPlan, loop: asyncio.AbstractEventLoop) -> Interface:
         multiprocess=plan.pool.workers > 1,
         blocking_threads=worker.blocking_threads,
         blocking_threads_idle_timeout_s=worker.blocking_threads_idle_timeout_s,
+        beat=partial(heartbeat.beat, row),
     )
     return registry.load(worker.interface)(application, context)
 

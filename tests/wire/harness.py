@@ -15,9 +15,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from granian_d.engine.choose import choose
+from granian_d.engine.choose import choose, is_compiled
 from granian_d.engine.contract import Clock
 from granian_d.errors import ApplicationError, RemoteError
+from granian_d.http.exchange import Observer
 from granian_d.http.message import Peer
 from granian_d.plan import Limits
 
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
     App = Callable[[Exchange], Generator[Any, None, None]]
 
 # Every test of the wire runs on all of them.
-ENGINES: dict[str, EngineMaker] = {"pure": choose()}
+ENGINES: dict[str, EngineMaker] = {
+    name: choose(name) for name in ("pure", "native") if name == "pure" or is_compiled()
+}
 
 LIMITS = {
     "head_bytes": 16384,
@@ -54,6 +57,7 @@ class FakeWire:
         self.fate = OPEN
         self.paused = False
         self.high_water = high_water
+        self.size = 0
         self.taken = 0
 
     @property
@@ -62,9 +66,10 @@ class FakeWire:
 
     def write(self, data: bytes) -> bool:
         assert self.fate == OPEN, "written after the end"
-        assert type(data) is bytes
+        assert isinstance(data, bytes)
         assert data
         self.writes.append(data)
+        self.size += len(data)
         return self.high_water is None or self.queued_bytes() <= self.high_water
 
     def pause(self) -> None:
@@ -74,7 +79,7 @@ class FakeWire:
         self.paused = False
 
     def queued_bytes(self) -> int:
-        return len(self.sent) - self.taken if self.high_water is not None else 0
+        return self.size - self.taken if self.high_water is not None else 0
 
     def finish(self) -> None:
         self._end(FINISHED)
@@ -87,7 +92,7 @@ class FakeWire:
         self.fate = fate
 
 
-class Record:
+class Record(Observer):
     """An observer that remembers; the exchanges in the order in which they began."""
 
     def __init__(self) -> None:
@@ -141,9 +146,8 @@ class Run:
             self.done = True
             self._exchange.observer.crashed(self._exchange, error)
             self._exchange.fail()
-        except RemoteError as error:
+        except RemoteError:
             self.done = True
-            self.error = error
         finally:
             self._stepping = False
 
@@ -151,8 +155,8 @@ class Run:
 class Scripted:
     """A service whose exchanges are answered by a script."""
 
-    def __init__(self, app: App) -> None:
-        self.observer = Record()
+    def __init__(self, app: App, record: Record | None = None) -> None:
+        self.observer = record or Record()
         self.app = app
         self.runs: list[Run] = []
 
@@ -172,12 +176,13 @@ class Line:
         *,
         scheme: str = "http",
         high_water: int | None = None,
+        record: Record | None = None,
         **limits: Any,
     ) -> None:
         assert set(limits) <= set(LIMITS)
         self.clock = Clock(1000.0)
         self.wire = FakeWire(high_water)
-        self.service = Scripted(app)
+        self.service = Scripted(app, record)
         self.record = self.service.observer
         self.peer = Peer(("192.0.2.1", 4321), ("192.0.2.2", 80), scheme)
         self.endpoint = engine(
@@ -204,7 +209,7 @@ class Line:
         """The peer reads; the queue's low-water mark is half of the high one."""
         assert self.wire.high_water is not None
         full = self.wire.queued_bytes() > self.wire.high_water
-        self.wire.taken = min(self.wire.taken + count, len(self.wire.sent))
+        self.wire.taken = min(self.wire.taken + count, self.wire.size)
         if full and self.wire.queued_bytes() <= self.wire.high_water // 2:
             self.endpoint.feed_room()
         return self

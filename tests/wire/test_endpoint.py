@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from email.utils import parsedate_to_datetime
+from time import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -663,6 +665,16 @@ def test_fields_may_come_from_a_generator(engine: Any) -> None:
     app.last.start(200, ((name, b"v") for name in (b"a", b"b")))
     app.last.finish()
     assert b"\r\na: v\r\nb: v\r\n" in line.sent
+
+
+def test_the_date_is_that_of_the_answer(engine: Any) -> None:
+    line = Line(engine, answer_ok)
+    before = int(time()) - 1  # the coarse clock may be a tick behind
+    line.feed(request(), b"GET /\r\n\r\n")
+    dates = re.findall(rb"\r\ndate: ([^\r]*)\r\n", line.sent)
+    assert len(dates) == 2, "of the application's answer and of a refusal"
+    for date in dates:
+        assert before <= parsedate_to_datetime(date.decode()).timestamp() <= time()
 
 
 # --- files --------------------------------------------------------------------------------------------

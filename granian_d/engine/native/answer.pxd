@@ -18,7 +18,9 @@ cdef struct Framing:
 
 cdef Framing frame(bint head_request, bint old, Answer answer, long long whole, bint trailers)
 
+cdef bytes connection_line(Answer answer, bint persistent, bint old)
+cdef bytes date_line()
+cdef Py_ssize_t head_bound(Answer answer, bytes connection)
 cdef Py_ssize_t write_head(
-    char* to, Answer answer, Framing framing, bint persistent, bint old
+    char* to, Answer answer, Framing framing, bytes date, bytes connection
 ) except -1
-cdef Py_ssize_t head_bound(Answer answer)

@@ -5,14 +5,13 @@
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.stdio cimport snprintf
 from libc.string cimport memcmp, memcpy
 from posix.time cimport clock_gettime, timespec
 
 from granian_d.engine.native.octets cimport CLASS, IS_DIGIT, TOKEN, is_value
 
 from granian_d.http import framing as reference_framing
-from granian_d.http.semantics import REASONS, imf_fixdate, judge_response
+from granian_d.http.semantics import LENGTH_DIGITS, REASONS, imf_fixdate, judge_response
 
 
 cdef extern from "time.h" nogil:
@@ -24,15 +23,18 @@ cdef enum:
     LENGTH = 1
     CHUNKED = 2
     UNTIL_CLOSE = 3
-    MOST_DIGITS = 18
-    OTHER_BOUND = 512  # status line, framing, date, server and connection lines together
+    MOST_DIGITS = 18  # http.semantics.LENGTH_DIGITS
+    OTHER_BOUND = 512  # status line, framing, date and server lines together
 
 assert (
     reference_framing.NO_BODY, reference_framing.LENGTH,
     reference_framing.CHUNKED, reference_framing.UNTIL_CLOSE,
 ) == (NO_BODY, LENGTH, CHUNKED, UNTIL_CLOSE)
+assert LENGTH_DIGITS == MOST_DIGITS
 
-SERVER = b"server: granian-d\r\n"
+cdef bytes SERVER = b"server: granian-d\r\n"
+cdef bytes CLOSE = b"connection: close\r\n"
+cdef bytes KEEP_ALIVE = b"connection: keep-alive\r\n"
 
 cdef list _status_lines = [
     b"HTTP/1.1 %d %b\r\n" % (status, REASONS.get(status, b"")) for status in range(1000)
@@ -47,10 +49,10 @@ cdef Answer judge(status, fields):
     Raises:
         InvalidResponse: it must not go out.
     """
-    if type(fields) is not list and type(fields) is not tuple:
-        fields = list(fields)
     cdef Answer answer = Answer.__new__(Answer)
     if type(status) is int and 200 <= status <= 999:
+        if type(fields) is not list and type(fields) is not tuple:
+            fields = list(fields)  # read twice, perhaps
         answer.status = status
         if _write_block(answer, fields):
             return answer
@@ -183,18 +185,40 @@ cdef Framing frame(bint head_request, bint old, Answer answer, long long whole, 
     return framing
 
 
-cdef Py_ssize_t head_bound(Answer answer):
+cdef bytes connection_line(Answer answer, bint persistent, bint old):
+    """The line of the Connection field; empty when there is nothing to say."""
+    if answer.options is None:
+        if not persistent:
+            return CLOSE  # RFC 9112 9.6
+        return KEEP_ALIVE if old else b""  # RFC 9112 C.2.2
+    options = set(answer.options)
+    if not persistent:
+        options.add(b"close")
+    elif old:
+        options.add(b"keep-alive")
+    return b"connection: %b\r\n" % b", ".join(sorted(options))
+
+
+cdef bytes date_line():
+    """The Date line, made once a second."""
+    global _date_s, _date_line
+    cdef timespec now
+    clock_gettime(CLOCK_REALTIME_COARSE, &now)
+    if now.tv_sec != _date_s:
+        _date_s = now.tv_sec
+        _date_line = b"date: %b\r\n" % imf_fixdate(_date_s)
+    return _date_line
+
+
+cdef Py_ssize_t head_bound(Answer answer, bytes connection):
     """So many octets `write_head` may write."""
-    cdef Py_ssize_t options = 0
-    if answer.options is not None:
-        options = sum([len(option) + 2 for option in answer.options])
-    return PyBytes_GET_SIZE(answer.block) + OTHER_BOUND + options
+    return PyBytes_GET_SIZE(answer.block) + PyBytes_GET_SIZE(connection) + OTHER_BOUND
 
 
 cdef Py_ssize_t write_head(
-    char* to, Answer answer, Framing framing, bint persistent, bint old
+    char* to, Answer answer, Framing framing, bytes date, bytes connection
 ) except -1:
-    """Write the head of a final response; how many octets it has."""
+    """Write the head of a final response; how many octets it has. No object is made."""
     cdef char* at = to
     at = _copy(at, <bytes>_status_lines[answer.status])
     at = _copy(at, answer.block)
@@ -204,20 +228,10 @@ cdef Py_ssize_t write_head(
     elif framing.kind == CHUNKED:
         at = _copy_raw(at, b"transfer-encoding: chunked\r\n", 28)
     if not answer.dated:
-        at = _copy(at, _date())  # RFC 9110 6.6.1
+        at = _copy(at, date)  # RFC 9110 6.6.1
     if not answer.signed:
-        at = _copy(at, <bytes>SERVER)
-    if answer.options is not None:
-        options = set(answer.options)
-        if not persistent:
-            options.add(b"close")
-        elif old:
-            options.add(b"keep-alive")
-        at = _copy(at, b"connection: %b\r\n" % b", ".join(sorted(options)))
-    elif not persistent:
-        at = _copy_raw(at, b"connection: close\r\n", 19)  # RFC 9112 9.6
-    elif old:
-        at = _copy_raw(at, b"connection: keep-alive\r\n", 24)  # RFC 9112 C.2.2
+        at = _copy(at, SERVER)
+    at = _copy(at, connection)
     at = _copy_raw(at, b"\r\n", 2)
     return at - to
 
@@ -233,16 +247,19 @@ cdef inline char* _copy_raw(char* to, const char* octets, Py_ssize_t size) noexc
 
 
 cdef char* _number(char* to, long long number) noexcept nogil:
-    """A number with CRLF."""
-    return to + snprintf(to, 24, b"%lld\r\n", number)
-
-
-cdef bytes _date():
-    """The Date line, made once a second."""
-    global _date_s, _date_line
-    cdef timespec now
-    clock_gettime(CLOCK_REALTIME_COARSE, &now)
-    if now.tv_sec != _date_s:
-        _date_s = now.tv_sec
-        _date_line = b"date: %b\r\n" % imf_fixdate(_date_s)
-    return _date_line
+    """A number with CRLF; snprintf would cost more than all the other lines."""
+    cdef char[20] digits
+    cdef int count = 0
+    while True:
+        digits[count] = <char>(48 + number % 10)
+        count += 1
+        number //= 10
+        if number == 0:
+            break
+    while count:
+        count -= 1
+        to[0] = digits[count]
+        to += 1
+    to[0] = b"\r"
+    to[1] = b"\n"
+    return to + 2

@@ -7,7 +7,7 @@ cdef class Chunks:
     cdef Py_ssize_t _extensions_room
     cdef Py_ssize_t _trailer_bytes
     cdef Py_ssize_t _trailer_lines
-    cdef bytes _held  # the beginning of a line whose end has not arrived
+    cdef bytearray _held  # the beginning of a line whose end has not arrived
     cdef unsigned long long _left  # of the chunk
     cdef int _step
     cdef bint ended
@@ -20,3 +20,4 @@ cdef class Chunks:
     cdef Py_ssize_t _hold_line(
         self, const char* data, Py_ssize_t size, Py_ssize_t most, too_long
     ) except -1
+    cdef bytes _whole_line(self)

@@ -1,6 +1,7 @@
 """A body in chunks (RFC 9112 7.1), read as strictly as `engine.pure.h1_chunks` reads it."""
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE
+from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.string cimport memchr
 
 from granian_d.engine.native.octets cimport CLASS, IS_DIGIT, IS_HEX, TOKEN
@@ -30,7 +31,7 @@ cdef class Chunks:
         self._limits = limits
         self._room = limits.body_bytes or None
         self._extensions_room = EXTENSIONS_BYTES
-        self._held = b""
+        self._held = bytearray()
 
     cdef Py_ssize_t read(self, const char* data, Py_ssize_t size, list parts) except -1:
         """Read on; how many octets were of this body.
@@ -63,7 +64,7 @@ cdef class Chunks:
         cdef Py_ssize_t at = 0
         cdef long long chunk = 0
         cdef int octet
-        if not PyBytes_GET_SIZE(self._held):
+        if not PyByteArray_GET_SIZE(self._held):
             while at < size and at < PLAIN_DIGITS and CLASS[<unsigned char>data[at]] & IS_HEX:
                 octet = TOKEN[<unsigned char>data[at]]
                 chunk = chunk * 16 + (octet - 48 if octet <= 57 else octet - 87)
@@ -72,9 +73,9 @@ cdef class Chunks:
                 self._begin_chunk(chunk)
                 return at + 2
         at = self._hold_line(data, size, SIZE_LINE_BYTES + self._extensions_room, ProtocolViolation)
-        if not self._held.endswith(b"\n"):
+        line = self._whole_line()
+        if line is None:
             return at
-        line, self._held = self._held, b""
         match = SIZE_LINE.fullmatch(line)
         if match is None:
             raise ProtocolViolation("a malformed chunk size", "RFC 9112 7.1")
@@ -98,16 +99,16 @@ cdef class Chunks:
 
     cdef Py_ssize_t _read_content_end(self, const char* data, Py_ssize_t size) except -1:
         """CRLF and nothing else, so that a wrong size is found out at once."""
-        cdef Py_ssize_t held = PyBytes_GET_SIZE(self._held)
+        cdef Py_ssize_t held = PyByteArray_GET_SIZE(self._held)
         cdef Py_ssize_t at = 0
         while at < size and held + at < 2:
             if data[at] != (CR if held + at == 0 else LF):
                 raise ProtocolViolation("a chunk that is longer than its size", "RFC 9112 7.1")
             at += 1
         if held + at < 2:
-            self._held = b"\r"
+            self._held += b"\r"
         else:
-            self._held = b""
+            self._held.clear()
             self._step = SIZE_STEP
         return at
 
@@ -116,9 +117,9 @@ cdef class Chunks:
         cdef Py_ssize_t at
         limits = self._limits
         at = self._hold_line(data, size, limits.head_bytes - self._trailer_bytes, HeadTooLarge)
-        if not self._held.endswith(b"\n"):
+        line = self._whole_line()
+        if line is None:
             return at
-        line, self._held = self._held, b""
         if line == b"\r\n":
             self.ended = True
             return at
@@ -136,6 +137,15 @@ cdef class Chunks:
         cdef const char* end = <const char*>memchr(data, b"\n", size)
         cdef Py_ssize_t count = size if end == NULL else end + 1 - data
         self._held += PyBytes_FromStringAndSize(data, count)
-        if PyBytes_GET_SIZE(self._held) > most:
+        if PyByteArray_GET_SIZE(self._held) > most:
             raise too_long("a line too long", "RFC 9110 5.4, RFC 9112 7.1.1")
         return count
+
+    cdef bytes _whole_line(self):
+        """Take the line that is held; None when its end has not arrived."""
+        cdef Py_ssize_t size = PyByteArray_GET_SIZE(self._held)
+        if PyByteArray_AS_STRING(self._held)[size - 1] != b"\n":
+            return None
+        line = bytes(self._held)
+        self._held.clear()
+        return line

@@ -43,7 +43,7 @@ cdef class H1Endpoint(NativeEndpoint):
     # Bytes that belong to no body yet: a window during `feed`, what is left of it between two.
     cdef const char* _window
     cdef Py_ssize_t _window_size
-    cdef bytes _held
+    cdef bytearray _held
     cdef bytes _source
     cdef object _intake
     # The body that is arriving
@@ -78,7 +78,7 @@ cdef class H1Endpoint(NativeEndpoint):
     cdef RequestHead _take_head(self)
     cdef RequestHead _take_from_intake(self)
     cdef RequestHead _judge(self, raw)
-    cdef bytes _take_rest(self)
+    cdef int _hold(self) except -1
     cdef int _serve(self, H1Exchange exchange) except -1
     cdef int _refuse(self, violation) except -1
     cdef int _tell_eof(self, H1Exchange exchange) except -1
@@ -115,4 +115,4 @@ cdef class H1Exchange(Exchange):
     cdef int _demand(self, str move) except -1
     cdef bint _put(self, bytes data, bint last, list trailers) except -1
     cdef int _check_length(self, Py_ssize_t count, bint last) except -1
-    cdef Py_ssize_t _open(self, char* to, long long whole, bint trailers) except -1
+    cdef bytes _open(self, long long whole, bint trailers)

@@ -4,10 +4,15 @@
 The rules, the phases and the names are those of `engine.pure.h1`, its reference: whoever changes
 one changes both, and the differential tests hold them together. What differs is how bytes are
 held. During `feed` what has not been looked at is a window on the transport's buffer; what is left
-of it at the end is kept in `_held`. Only a head that has not arrived whole, or one that `read_head`
-is not sure of, goes into a HeadIntake, to be judged by the reference.
+of it at the end is kept in `_held`. Only where a head begins that has not arrived whole, or that
+`read_head` is not sure of, a HeadIntake is made, so that the reference judges what is held.
 """
 
+from cpython.bytearray cimport (
+    PyByteArray_AS_STRING,
+    PyByteArray_FromStringAndSize,
+    PyByteArray_GET_SIZE,
+)
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.math cimport INFINITY
 from libc.stdio cimport snprintf
@@ -16,7 +21,16 @@ from libc.string cimport memcpy
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 from granian_d.engine.contract cimport Clock
-from granian_d.engine.native.answer cimport Answer, Framing, frame, head_bound, judge, write_head
+from granian_d.engine.native.answer cimport (
+    Answer,
+    Framing,
+    connection_line,
+    date_line,
+    frame,
+    head_bound,
+    judge,
+    write_head,
+)
 from granian_d.engine.native.chunks cimport Chunks
 from granian_d.engine.native.head cimport Facts, read_head
 from granian_d.engine.native.wire cimport NativeEndpoint, NativeWire, native_wire
@@ -100,7 +114,7 @@ cdef Terms _terms(limits):
 cdef class H1Endpoint(NativeEndpoint):
     """One connection; see engine.contract.Endpoint and engine.pure.h1."""
 
-    def __init__(self, wire, Peer peer, service, limits, Clock clock):
+    def __init__(self, wire, Peer peer, service, limits, Clock clock not None):
         self.peer = peer
         self.observer = service.observer
         self._counter = self.observer if isinstance(self.observer, Observer) else None
@@ -118,7 +132,7 @@ cdef class H1Endpoint(NativeEndpoint):
 
     # --- fed by the transport ------------------------------------------------------------------
 
-    def feed_data(self, bytes data):
+    def feed_data(self, bytes data not None):
         """Bytes have arrived. All of one body, they are handed on as the object that they are."""
         self._source = data
         try:
@@ -141,9 +155,7 @@ cdef class H1Endpoint(NativeEndpoint):
         if size and not (self._over or self._deaf):
             if not self._available():
                 self._patience.head_since = self._clock.now
-            if self._intake is not None:
-                self._intake.append(PyBytes_FromStringAndSize(data, size))
-            elif self._held is not None:
+            if self._held is not None:
                 self._held += PyBytes_FromStringAndSize(data, size)
             else:
                 self._window = data
@@ -152,12 +164,9 @@ cdef class H1Endpoint(NativeEndpoint):
             self._proceed()
         finally:
             if self._window_size:
-                if not self._over:
-                    self._held = PyBytes_FromStringAndSize(self._window, self._window_size)
-                self._window_size = 0
-                if not self._over:
-                    self._mind_flow()
-                    self._schedule()
+                self._hold()
+                self._mind_flow()
+                self._schedule()
         return 0
 
     cpdef feed_eof(self):
@@ -328,9 +337,7 @@ cdef class H1Endpoint(NativeEndpoint):
         """Bytes that have arrived and belong to no request yet."""
         if self._window_size:
             return self._window_size
-        if self._held is not None:
-            return PyBytes_GET_SIZE(self._held)
-        return 0 if self._intake is None else len(self._intake)
+        return 0 if self._held is None else PyByteArray_GET_SIZE(self._held)
 
     cdef bint _begin(self) except -1:
         """Begin the next request, if its head is here."""
@@ -377,14 +384,15 @@ cdef class H1Endpoint(NativeEndpoint):
         """
         cdef const char* data
         cdef Py_ssize_t size
+        cdef bytearray held = self._held
         cdef Facts facts
         cdef RequestHead head
         if self._intake is not None:
             return self._take_from_intake()
         if self._window_size:
             data, size = self._window, self._window_size
-        elif self._held is not None:
-            data, size = PyBytes_AS_STRING(self._held), PyBytes_GET_SIZE(self._held)
+        elif held is not None:
+            data, size = PyByteArray_AS_STRING(held), PyByteArray_GET_SIZE(held)
         else:
             return None
         head = read_head(data, size, self._terms.head_fields, &facts)
@@ -393,16 +401,19 @@ cdef class H1Endpoint(NativeEndpoint):
             or facts.size > self._terms.head_bytes
             or 0 < self._terms.body_bytes < facts.length
         ):
-            self._intake = HeadIntake(self._terms.head_bytes)
-            self._intake.append(self._take_rest())
+            if self._window_size:
+                self._hold()
+            self._intake = HeadIntake(self._terms.head_bytes, self._held)
             return self._take_from_intake()
         self._left = facts.length
         self._persists = facts.persists
         if self._window_size:
             self._window += facts.size
             self._window_size -= facts.size
+        elif facts.size < size:
+            del held[:facts.size]
         else:
-            self._held = self._held[facts.size:] or None
+            self._held = None
         return head
 
     cdef RequestHead _take_from_intake(self):
@@ -411,8 +422,9 @@ cdef class H1Endpoint(NativeEndpoint):
         if raw is None:
             return None
         head = self._judge(raw)
-        self._held = self._intake.take_rest() or None
         self._intake = None
+        if not self._held:
+            self._held = None
         return head
 
     cdef RequestHead _judge(self, raw):
@@ -430,21 +442,17 @@ cdef class H1Endpoint(NativeEndpoint):
         self._persists = semantics.persists(head.version, head.fields)
         return head
 
-    cdef bytes _take_rest(self):
-        """Everything that has arrived and not been looked at."""
-        cdef bytes rest
-        if self._window_size:
-            rest = PyBytes_FromStringAndSize(self._window, self._window_size)
-            self._window_size = 0
-        else:
-            rest, self._held = self._held, None
-        return b"" if rest is None else rest
+    cdef int _hold(self) except -1:
+        """Keep what is left of the window beyond the call."""
+        self._held = PyByteArray_FromStringAndSize(self._window, self._window_size)
+        self._window_size = 0
+        return 0
 
     cdef int _serve(self, H1Exchange exchange) except -1:
         """Give the request away, with as much of its body as is here."""
         cdef list faults = None
         cdef Py_ssize_t count
-        cdef bytes rest
+        cdef bytearray rest
         if not self._has_body:
             exchange._ended = True
         elif self._window_size:
@@ -455,8 +463,10 @@ cdef class H1Endpoint(NativeEndpoint):
         elif self._held is not None:
             faults = []
             rest, self._held = self._held, None
-            count = self._read_body(PyBytes_AS_STRING(rest), PyBytes_GET_SIZE(rest), faults)
-            self._held = rest[count:] or None
+            count = self._read_body(PyByteArray_AS_STRING(rest), PyByteArray_GET_SIZE(rest), faults)
+            if count < PyByteArray_GET_SIZE(rest):
+                del rest[:count]
+                self._held = rest
         self._service.serve(exchange)
         if faults:
             self._break_body(faults[0], faults[0])
@@ -757,14 +767,22 @@ cdef class H1Exchange(Exchange):
         cdef Py_ssize_t size = 0
         cdef bytes body = None
         cdef bytes tail = b""
+        cdef bytes date = None
+        cdef bytes connection = None
         cdef bint room
         cdef char* to
         self._check_length(count, last)
         if trailers:
             tail = b"".join([b"%b: %b\r\n" % field for field in trailers])
-        to = _reserve(JOINED_BYTES + 64 + head_bound(self._answer) + PyBytes_GET_SIZE(tail))
         if not self.head_out:
-            size = self._open(to, count if last else -1, trailers is not None and len(trailers) > 0)
+            connection = self._open(count if last else -1, PyBytes_GET_SIZE(tail) > 0)
+            date = date_line()
+            size = head_bound(self._answer, connection)
+        # From here to the write no object is made: nothing can come between and want the buffer.
+        to = _reserve(size + JOINED_BYTES + 64 + PyBytes_GET_SIZE(tail))
+        size = 0
+        if date is not None:
+            size = write_head(to, self._answer, self._framing, date, connection)
         if count and self._framing.kind != NO_BODY:
             self.sent_bytes += count
             if self._framing.kind == CHUNKED:
@@ -779,6 +797,7 @@ cdef class H1Exchange(Exchange):
         if self._framing.kind == CHUNKED:
             if body is not None:
                 self._endpoint.write(to, size, body)
+                to = _scratch
                 body = None
                 size = 0
             if count:
@@ -811,8 +830,8 @@ cdef class H1Exchange(Exchange):
             self.abort()  # RFC 9112 6.3: the peer must not take it for complete
         raise InvalidResponse(f"a body of {'more' if count > left else 'less'} than Content-Length")
 
-    cdef Py_ssize_t _open(self, char* to, long long whole, bint trailers) except -1:
-        """Write the head, now that as much as can be is known about the body."""
+    cdef bytes _open(self, long long whole, bint trailers):
+        """Decide on the framing, now that as much as can be is known; returns the Connection line."""
         cdef Answer answer = self._answer
         self._framing = frame(self._head_request, self._old, answer, whole, trailers)
         self._left_of_answer = self._framing.length if self._framing.kind == LENGTH else -1
@@ -822,4 +841,4 @@ cdef class H1Exchange(Exchange):
             and self._endpoint.may_persist(self, whole >= 0)
         )
         self.head_out = True
-        return write_head(to, answer, self._framing, self.persistent, self._old)
+        return connection_line(answer, self.persistent, self._old)

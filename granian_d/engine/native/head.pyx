@@ -24,10 +24,14 @@ from granian_d.engine.native.octets cimport (
 )
 from granian_d.http.message cimport RequestHead
 
+from granian_d.http.semantics import LENGTH_DIGITS
+
 cdef enum:
     LONGEST_METHOD = 32  # h1_head judges longer ones
     LONGEST_NAME = 128  # of a field; longer ones are not worth a buffer here
-    MOST_DIGITS = 18  # framing: what every part of every system can count
+    MOST_DIGITS = 18  # http.semantics.LENGTH_DIGITS; checked below
+
+assert LENGTH_DIGITS == MOST_DIGITS
 
 cdef str _HTTP_1_1 = "1.1"
 cdef str _HTTP_1_0 = "1.0"
@@ -176,7 +180,7 @@ cdef const char* _read_fields(
         value_end = line_end
         while value < value_end and (value[0] == b" " or value[0] == b"\t"):
             value += 1
-        while value < value_end and (value_end[-1] == b" " or value_end[-1] == b"\t"):
+        while value < value_end and ((value_end - 1)[0] == b" " or (value_end - 1)[0] == b"\t"):
             value_end -= 1
         count += 1
         if count > most or not is_value(value, value_end - value):
@@ -267,7 +271,7 @@ cdef void _heed_connection(const char* value, Py_ssize_t size, Framing* framing)
         stop = value
         while start < stop and (start[0] == b" " or start[0] == b"\t"):
             start += 1
-        while start < stop and (stop[-1] == b" " or stop[-1] == b"\t"):
+        while start < stop and ((stop - 1)[0] == b" " or (stop - 1)[0] == b"\t"):
             stop -= 1
         if _is_word(start, stop - start, b"close", 5):
             framing.close = True

@@ -68,15 +68,16 @@ class HeadIntake:
 
     __slots__ = ("_buffer", "_line", "_line_end", "_most_bytes", "_scanned", "_skipped", "method")
 
-    def __init__(self, most_bytes: int) -> None:
-        """Make an empty intake.
+    def __init__(self, most_bytes: int, buffer: bytearray | None = None) -> None:
+        """Make an intake.
 
         Args:
             most_bytes: what a head may have, from the request line to the empty line.
+            buffer: what has arrived before; what is taken is removed from it.
         """
         self.method = b""
         self._most_bytes = most_bytes
-        self._buffer = bytearray()
+        self._buffer = bytearray() if buffer is None else buffer
         self._scanned = 0  # so many bytes hold no stray CR or LF and no end
         self._skipped = False
         self._line: RequestLine | None = None

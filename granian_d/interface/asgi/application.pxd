@@ -1,6 +1,8 @@
 # Types for the compiled form of application.py; what each of them does stands there.
 
 from granian_d.http.exchange cimport Exchange
+from granian_d.interface.asgi.conversation cimport Conversation
+from granian_d.interface.asgi.scope cimport http_scope
 from granian_d.interface.calls cimport Calls
 
 

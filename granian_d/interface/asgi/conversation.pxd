@@ -1,7 +1,12 @@
 # Types for the compiled form of conversation.py; what each of them does stands there.
 
 from granian_d.http.exchange cimport Exchange
+from granian_d.interface.asgi.messages cimport as_bytes, as_fields, as_status
 from granian_d.interface.calls cimport Call, Calls
+from granian_d.interface.fields cimport is_event_stream
+
+cdef int _AWAITED, _STARTED, _FINISHED, _ABORTED
+cdef int HEAD, BODY, FILE, TRAILERS, DONE
 
 
 cdef class Conversation(Call):
@@ -34,18 +39,3 @@ cdef class Conversation(Call):
     cpdef _waiter(self, list waiters)
     cpdef _over(self)
     cpdef bint _ended_below(self) except -1
-
-
-cdef class _Act:
-    cdef Conversation _conversation
-    cdef object _rest
-
-    cpdef _first_step(self)
-
-
-cdef class Receiving(_Act):
-    pass
-
-
-cdef class Sending(_Act):
-    cdef object _message

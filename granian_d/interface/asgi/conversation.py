@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from granian_d.errors import Disconnected, FlowError, InvalidResponse, RemoteError
 from granian_d.http import states
+from granian_d.interface.asgi.acts import Receiving, Sending
 from granian_d.interface.asgi.messages import as_bytes, as_fields, as_status
 from granian_d.interface.calls import Call
 from granian_d.interface.departure import forget_frames, is_departure
@@ -27,7 +28,7 @@ from granian_d.interface.fields import declared_length, is_event_stream
 from granian_d.interface.files import open_regular
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Generator
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from granian_d.http.exchange import Exchange
     from granian_d.http.message import Fields
@@ -39,6 +40,12 @@ if TYPE_CHECKING:
 Message = dict[str, Any]
 
 _NONE: Fields = []  # never changed
+
+# States of the Exchange, and the phases above. Typed in the compiled form.
+_AWAITED: Final = states.AWAITED
+_STARTED: Final = states.STARTED
+_FINISHED: Final = states.FINISHED
+_ABORTED: Final = states.ABORTED
 
 HEAD: Final = 0
 BODY: Final = 1
@@ -117,7 +124,7 @@ class Conversation(Call):
 
     def returned(self) -> None:
         """See Call: end the exchange if the application has not."""
-        if self._phase not in {DONE, FILE}:
+        if self._phase != DONE and self._phase != FILE:  # noqa: PLR1714 - integers in C
             self._returned_early()
         self._forget()
 
@@ -178,15 +185,20 @@ class Conversation(Call):
                 self._exchange.when_readable(self._wake_readers)
             elif self._forget_gone is None:
                 self._forget_gone = self._exchange.when_gone(self._wake_readers)
-            await waiter
+            try:
+                await waiter
+            finally:
+                if waiter in self._readers:  # it was cancelled
+                    self._readers.remove(waiter)
+                    if not self._readers:
+                        self._exchange.when_readable(_nobody)
             message = self.received()
         return message
 
     def _request_message(self) -> Message | None:
         """What has arrived of the body, in one message; None to wait for more."""
-        pull = self._exchange.pull
         try:
-            part = pull()
+            part = self._exchange.pull()
         except RemoteError as error:
             forget_frames(error)
             self._request_over = self._broken = True
@@ -318,7 +330,13 @@ class Conversation(Call):
     async def _room(self) -> None:
         waiter = self._waiter(self._writers)
         self._exchange.when_room(self._wake_writers)
-        await waiter
+        try:
+            await waiter
+        finally:
+            if waiter in self._writers:  # it was cancelled
+                self._writers.remove(waiter)
+                if not self._writers:
+                    self._exchange.when_room(_nobody)
         if self._exchange.state == states.ABORTED:
             raise Disconnected("the peer has gone")
 
@@ -354,81 +372,5 @@ def _wake(waiters: list[asyncio.Future[None]]) -> None:
             waiter.set_result(None)
 
 
-class _Act:
-    """What `receive` and `send` return: a coroutine, written out.
-
-    Like one it does nothing before its first step. Unlike one it costs no frame, and that first
-    step is mostly its last.
-    """
-
-    __slots__ = ("_conversation", "_rest")
-
-    _conversation: Conversation
-    _rest: Coroutine[Any, Any, Any] | None  # what must still be waited for
-
-    def _first_step(self) -> Any:
-        """The value of the coroutine; or None, with `_rest` set if there is more to do."""
-        raise NotImplementedError
-
-    def __await__(self) -> Generator[Any, Any, Any]:
-        return self  # all that is used of a generator is here
-
-    def __iter__(self) -> _Act:
-        return self
-
-    def __next__(self) -> Any:
-        rest = self._rest
-        if rest is not None:
-            return rest.send(None)
-        value = self._first_step()
-        rest = self._rest
-        if rest is not None:
-            return rest.send(None)
-        if value is None:
-            raise StopIteration
-        raise StopIteration(value)
-
-    def send(self, value: Any) -> Any:  # noqa: ARG002 - a task sends nothing but None
-        """One step."""
-        return self.__next__()
-
-    def throw(self, error: Any, *_: Any) -> Any:
-        """One step, with an error."""
-        if self._rest is None:
-            raise error
-        return self._rest.throw(error)
-
-    def close(self) -> None:
-        """It will not go on."""
-        if self._rest is not None:
-            self._rest.close()
-
-
-class Receiving(_Act):
-    """One `receive()`."""
-
-    __slots__ = ()
-
-    def __init__(self, conversation: Conversation) -> None:
-        self._conversation = conversation
-        self._rest = None
-
-    def _first_step(self) -> Any:
-        message = self._conversation.received()
-        if message is None:
-            self._rest = self._conversation.wait_for_message()
-        return message
-
-
-class Sending(_Act):
-    """One `send(message)`."""
-
-    __slots__ = ("_message",)
-
-    def __init__(self, conversation: Conversation, message: Message) -> None:
-        self._conversation = conversation
-        self._message = message
-        self._rest = None
-
-    def _first_step(self) -> Any:
-        self._rest = self._conversation.take(self._message)
+def _nobody() -> None:
+    """Waits any more: a callback that, unlike ours, holds nothing."""

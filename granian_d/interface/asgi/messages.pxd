@@ -2,4 +2,5 @@
 
 cpdef as_status(message)
 cpdef list as_fields(headers)
+cdef bint _is_field(tuple pair) except -1
 cpdef bytes as_bytes(value, str what)

@@ -28,14 +28,19 @@ def as_fields(headers: Any) -> Fields:
     """Header pairs, from any iterable of pairs of byte strings, as a list of our own."""
     fields: Fields = []
     try:
-        for name, value in headers:
-            if type(name) is bytes and type(value) is bytes:
-                fields.append((name, value))
+        for pair in headers:
+            if type(pair) is tuple and _is_field(pair):
+                fields.append(pair)
             else:
+                name, value = pair
                 fields.append((as_bytes(name, "a header name"), as_bytes(value, "a header value")))
     except (TypeError, ValueError) as error:
         raise InvalidResponse("headers must be an iterable of (name, value) pairs") from error
     return fields
+
+
+def _is_field(pair: tuple[Any, ...]) -> bool:
+    return len(pair) == 2 and type(pair[0]) is bytes and type(pair[1]) is bytes
 
 
 def as_bytes(value: Any, what: str) -> bytes:

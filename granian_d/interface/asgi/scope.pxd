@@ -3,6 +3,7 @@
 cimport cython
 
 from granian_d.http.message cimport Peer, RequestHead
+from granian_d.interface.target cimport decode_path, fields_with_host
 
 cdef dict _VERSIONS, _EXTENSIONS, _TEMPLATE
 

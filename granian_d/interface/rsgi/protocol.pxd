@@ -1,6 +1,7 @@
 # Types for the compiled form of protocol.py; what each of them does stands there.
 
 from granian_d.http.exchange cimport Exchange
+from granian_d.interface.rsgi.headers cimport encode_headers
 
 cdef int _FINISHED
 

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING
 
 from granian_d.errors import LoadError
-from granian_d.interface.wsgi.call import WsgiCall
-from granian_d.interface.wsgi.crossing import Crossing
 from granian_d.interface.wsgi.environ import Surroundings
 from granian_d.interface.wsgi.intake import Intake
 from granian_d.interface.wsgi.pool import Pool
+from granian_d.interface.wsgi.thread_call import ThreadCall
 
 if TYPE_CHECKING:
-    import io
-
     from granian_d.http.exchange import Exchange
     from granian_d.interface.contract import Application, Context
 
 
 class WsgiApplication:
-    """One WSGI application with its threads.
+    """One WSGI application with its threads, which call it at the same time.
 
     Attributes:
+        app: the application.
         notes: see `interface.contract.Interface`; WSGI has nothing to say.
     """
 
-    __slots__ = ("_app", "_loop", "_pool", "_surroundings", "notes")
+    __slots__ = ("_loop", "_pool", "_surroundings", "app", "notes")
 
     def __init__(self, app: Application, context: Context) -> None:
         if not callable(app):
@@ -33,7 +32,7 @@ class WsgiApplication:
                 f"a WSGI application is called with (environ, start_response), and "
                 f"{type(app).__name__} objects cannot be called"
             )
-        self._app = app
+        self.app = app
         self._loop = context.loop
         self._surroundings = Surroundings(
             context.root_path,
@@ -50,17 +49,32 @@ class WsgiApplication:
 
     def serve(self, exchange: Exchange) -> None:
         """See `interface.contract.Interface`."""
-        Intake(exchange, Crossing(exchange, self._loop), self._begin).collect()
+        if exchange.head.content_length == 0:
+            self.begin(exchange, io.BytesIO(), True)
+        else:
+            Intake(exchange, self, self._loop).collect()
 
-    def _begin(self, exchange: Exchange, crossing: Crossing, body: io.BufferedIOBase) -> None:
-        """The beginning of the body is here: give the request to a thread."""
-        head = exchange.head
-        environ = self._surroundings.environ(head, exchange.peer, body)
+    def begin(self, exchange: Exchange, body: io.BufferedIOBase, whole: bool) -> None:  # noqa: ARG002 - as Visit calls it
+        """As much of the body is here as is waited for: have the application called.
+
+        Args:
+            exchange: one request.
+            body: its wsgi.input.
+            whole: reading it never waits.
+        """
+        self._submit(self._thread_call(exchange, body))
+
+    def _thread_call(self, exchange: Exchange, body: io.BufferedIOBase) -> ThreadCall:
+        environ = self._surroundings.environ(exchange.head, exchange.peer, body)
+        return ThreadCall(self.app, environ, body, exchange, self._loop)
+
+    def _submit(self, call: ThreadCall) -> None:
+        """Give a call to a thread."""
         try:
-            self._pool.submit(WsgiCall(self._app, environ, body, head.method, crossing).run)
+            self._pool.submit(call.run)
         except RuntimeError as error:  # the system gives no thread, and there is none
-            exchange.observer.crashed(exchange, error)
-            exchange.fail()
+            call.exchange.observer.crashed(call.exchange, error)
+            call.exchange.fail()
 
     async def settle(self) -> None:
         """See `interface.contract.Interface`."""
@@ -72,8 +86,3 @@ class WsgiApplication:
 
     def close(self) -> None:
         """See `interface.contract.Interface`: nothing is left to do for WSGI."""
-
-
-def make(app: Application, context: Context) -> WsgiApplication:
-    """The interface `wsgi`."""
-    return WsgiApplication(app, context)

@@ -11,12 +11,12 @@ peer's speed.
 from __future__ import annotations
 
 import threading
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from granian_d.errors import Disconnected, InvalidResponse
+from granian_d.errors import Disconnected
 from granian_d.http import states
-from granian_d.interface.departure import forget_frames, is_departure
+from granian_d.interface.wsgi.ends import crashed, refused
+from granian_d.interface.wsgi.file_wrapper import FileSending
 
 if TYPE_CHECKING:
     import asyncio
@@ -49,13 +49,11 @@ class Crossing:
         "_posted",
         "_status",
         "_taken_bytes",
-        "started",
     )
 
     def __init__(self, exchange: Exchange, loop: asyncio.AbstractEventLoop) -> None:
         self._exchange = exchange
         self._loop = loop
-        self.started = False  # the head has been put: it cannot be taken back
         self._status = 0
         self._fields: Fields = []
         self._changed: threading.Condition | None = None  # over the five below
@@ -72,7 +70,6 @@ class Crossing:
         """Put the head: it goes out with the first part."""
         self._status = status
         self._fields = fields
-        self.started = True
 
     def put(self, part: bytes, last: bool) -> None:
         """Put a part of the body; waits while too much is on its way.
@@ -83,7 +80,7 @@ class Crossing:
         """
         if self._changed is None:
             if last:  # head and body in one: the common case, without a lock
-                self.post(self._send_whole, part)
+                post(self._loop, self._send_whole, part)
                 return
             self._changed = threading.Condition(threading.Lock())
         with self._changed:
@@ -98,7 +95,7 @@ class Crossing:
             if self._posted:
                 return
             self._posted = True
-        self.post(self._drain)
+        post(self._loop, self._drain)
 
     def put_file(self, part: FilePart) -> None:
         """Put the rest of the body, from a file that is closed once it was sent.
@@ -106,22 +103,11 @@ class Crossing:
         Raises:
             Disconnected: it would go nowhere; the file is still the caller's.
         """
-        self.post(self._send_file, part)
+        post(self._loop, self._send_file, part)
 
     def crash(self, error: BaseException) -> None:
         """End the exchange because of `error`, which came out of the application."""
-        self.post(self._crashed, error)
-
-    def post(self, callback: Callable[..., None], *args: Any) -> None:
-        """Have `callback` called on the loop's thread.
-
-        Raises:
-            Disconnected: the loop is closed, and all connections with it.
-        """
-        try:
-            self._loop.call_soon_threadsafe(callback, *args)
-        except RuntimeError:
-            raise Disconnected("the worker has stopped") from None
+        post(self._loop, self._crashed, error)
 
     # --- on the loop -------------------------------------------------------------------------
 
@@ -129,7 +115,7 @@ class Crossing:
         try:
             self._open()
             self._exchange.send(body, True)
-        except Exception as error:  # noqa: BLE001 - judged in _refused
+        except Exception as error:  # noqa: BLE001 - judged in `refused`
             self._refused(error)
 
     def _drain(self) -> None:
@@ -150,7 +136,7 @@ class Crossing:
             try:
                 self._open()
                 room = self._exchange.send(data, last)
-            except Exception as error:  # noqa: BLE001 - judged in _refused
+            except Exception as error:  # noqa: BLE001 - judged in `refused`
                 self._refused(error)
                 return
             if last:
@@ -165,47 +151,21 @@ class Crossing:
             self._exchange.start(self._status, self._fields)
 
     def _send_file(self, part: FilePart) -> None:
-        done = partial(self._file_done, part)
         try:
             self._open()
-            self._exchange.send_file(part.file.fd, part.offset, part.length, done)
-        except Exception as error:  # noqa: BLE001 - judged in _refused
+        except Exception as error:  # noqa: BLE001 - judged in `refused`
             part.file.close()
-            self._refused(error)
-
-    def _file_done(self, part: FilePart, complete: bool) -> None:
-        if not complete:
-            part.file.look()
-            if part.file.size_bytes < part.offset + part.length:
-                error = InvalidResponse("a file became shorter while it was sent")
-                self._exchange.observer.crashed(self._exchange, error)
-        part.file.close()
+            refused(self._exchange, error)
+            return
+        FileSending(self._exchange, part).begin()
 
     def _refused(self, error: Exception) -> None:
-        """The exchange did not take what it was given."""
-        exchange = self._exchange
-        # Our side keeps the order, so out of order means that the engine has ended the exchange.
-        over = exchange.state >= states.FINISHED and not isinstance(error, InvalidResponse)
         self._stop(error)
-        if over or is_departure(error):
-            exchange.abort()
-        else:
-            exchange.observer.crashed(exchange, error)
-            exchange.fail()
-        forget_frames(error)
+        refused(self._exchange, error)
 
     def _crashed(self, error: BaseException) -> None:
-        exchange = self._exchange
-        departed = is_departure(error)
-        if not departed:
-            exchange.observer.crashed(exchange, error)
         self._stop(Disconnected("the response was given up"))
-        if exchange.state == states.FINISHED:
-            return
-        if departed:
-            exchange.abort()
-        else:
-            exchange.fail()
+        crashed(self._exchange, error)
 
     def _stop(self, fault: BaseException) -> None:
         """Take no more; a waiting thread is told why."""
@@ -214,3 +174,15 @@ class Crossing:
             with self._changed:
                 self._parts.clear()
                 self._changed.notify()
+
+
+def post(loop: asyncio.AbstractEventLoop, callback: Callable[..., None], *args: Any) -> None:
+    """Have `callback` called on the loop's thread.
+
+    Raises:
+        Disconnected: the loop is closed, and all connections with it.
+    """
+    try:
+        loop.call_soon_threadsafe(callback, *args)
+    except RuntimeError:
+        raise Disconnected("the worker has stopped") from None

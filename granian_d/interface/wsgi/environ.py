@@ -19,16 +19,53 @@ if TYPE_CHECKING:
 Environ = dict[str, Any]
 
 _DEFAULT_PORTS: Final = {"http": "80", "https": "443"}
+_PROTOCOLS: Final = {version: f"HTTP/{version}" for version in ("1.0", "1.1", "2", "3")}
+_PERCENT: Final = 0x25
 
 # RFC 6265 5.4: cookie pairs are joined by a semicolon, all other lists by a comma.
 _SEPARATORS: Final = {"HTTP_COOKIE": "; "}
 
+# Keys that are remembered for names beyond the list below. A peer may fill the cache with names of
+# its own: the others are then made anew each time, which is slower and nothing worse.
+CACHED_KEYS: Final = 1024
+CACHED_NAME_BYTES: Final = 64
+
+
+_SET_EACH_TIME: Final = (
+    *("REQUEST_METHOD", "PATH_INFO", "QUERY_STRING", "REQUEST_URI", "RAW_URI", "SERVER_PROTOCOL"),
+    *("SERVER_NAME", "SERVER_PORT", "REMOTE_ADDR"),
+    *("wsgi.url_scheme", "wsgi.input", "wsgi.errors"),
+)
+
+
+def _roomy(template: Environ) -> Environ:
+    """The same, in a table with room for the fields of a request.
+
+    A copy of a dict has a table of the same size, so that it need not grow: that is a fifth of
+    what an environ costs.
+    """
+    extra = 0
+    size = sys.getsizeof(template)
+    while sys.getsizeof(template) == size:
+        extra += 1
+        template[f"extra {extra}"] = ""
+    for number in range(extra):
+        del template[f"extra {number + 1}"]
+    return template
+
 
 def _key(name: bytes) -> str:
+    """The key of a field; "" for one that is left out.
+
+    With an underscore in its name it would have the key of its twin with hyphens, which a proxy
+    in front may have set or filtered (RFC 3875 4.1.18 maps both to one).
+    """
+    if b"_" in name:
+        return ""
     return "HTTP_" + name.decode("latin-1").upper().replace("-", "_")
 
 
-# The names that nearly every request has; others are made anew, so that no peer can fill a cache.
+# The names that nearly every request has.
 _KEYS: Final = {b"content-type": "CONTENT_TYPE", b"content-length": "CONTENT_LENGTH"} | {
     name: _key(name)
     for name in (
@@ -53,37 +90,48 @@ class Surroundings:
         multiprocess: there are other workers.
     """
 
-    __slots__ = ("_constants", "_prefix")
+    __slots__ = ("_keys", "_prefix", "_template")
 
     def __init__(self, root_path: str, multithread: bool, multiprocess: bool) -> None:
         self._prefix = root_path.encode()
-        self._constants: Environ = {
-            "GATEWAY_INTERFACE": "CGI/1.1",
-            "SERVER_SOFTWARE": f"granian-d/{__version__}",
-            "SCRIPT_NAME": self._prefix.decode("latin-1"),
-            "wsgi.version": (1, 0),
-            "wsgi.multithread": multithread,
-            "wsgi.multiprocess": multiprocess,
-            "wsgi.run_once": False,
-            "wsgi.input_terminated": True,
-            "wsgi.file_wrapper": FileWrapper,
-        }
+        self._keys = _KEYS.copy()
+        self._template = _roomy(
+            dict.fromkeys(_SET_EACH_TIME, "")
+            | {
+                "GATEWAY_INTERFACE": "CGI/1.1",
+                "SERVER_SOFTWARE": f"granian-d/{__version__}",
+                "SCRIPT_NAME": self._prefix.decode("latin-1"),
+                "wsgi.version": (1, 0),
+                "wsgi.multithread": multithread,
+                "wsgi.multiprocess": multiprocess,
+                "wsgi.run_once": False,
+                "wsgi.input_terminated": True,
+                "wsgi.file_wrapper": FileWrapper,
+            }
+        )
 
     def environ(self, head: RequestHead, peer: Peer, body: object) -> Environ:
         """The environ of one request, `body` being its wsgi.input."""
-        raw_path = head.raw_path.decode("latin-1")
-        query = head.query.decode("latin-1")
-        environ = self._constants.copy()
+        raw_path = head.raw_path
+        path = uri = raw_path.decode("latin-1")
+        if self._prefix or _PERCENT in raw_path:
+            path = self._path_info(raw_path)
+        query = ""
+        if head.query:
+            query = head.query.decode("latin-1")
+            uri = f"{uri}?{query}"
+        environ = self._template.copy()
         environ["REQUEST_METHOD"] = head.method
-        environ["PATH_INFO"] = self._path_info(head.raw_path)
+        environ["PATH_INFO"] = path
         environ["QUERY_STRING"] = query
-        environ["REQUEST_URI"] = environ["RAW_URI"] = f"{raw_path}?{query}" if query else raw_path
-        environ["SERVER_PROTOCOL"] = f"HTTP/{head.version}"
+        environ["REQUEST_URI"] = uri
+        environ["RAW_URI"] = uri
+        environ["SERVER_PROTOCOL"] = _PROTOCOLS[head.version]
         environ["wsgi.url_scheme"] = peer.scheme
         environ["wsgi.input"] = body
         environ["wsgi.errors"] = sys.stderr
         _add_ends(environ, head.authority, peer)
-        _add_fields(environ, head.fields)
+        self._add_fields(environ, head.fields)
         if head.authority:
             environ["HTTP_HOST"] = head.authority.decode("latin-1")
         if "CONTENT_LENGTH" in environ:  # as the engine understood it
@@ -102,6 +150,22 @@ class Surroundings:
             path = path[len(prefix) :]
         return path.decode("latin-1")
 
+    def _add_fields(self, environ: Environ, fields: Fields) -> None:
+        for name, value in fields:
+            key = self._keys.get(name)
+            if key is None:
+                key = self._new_key(name)
+            if key in environ:
+                environ[key] += _SEPARATORS.get(key, ",") + value.decode("latin-1")
+            elif key:
+                environ[key] = value.decode("latin-1")
+
+    def _new_key(self, name: bytes) -> str:
+        key = _key(name)
+        if len(self._keys) < CACHED_KEYS and len(name) <= CACHED_NAME_BYTES:
+            self._keys[name] = key
+        return key
+
 
 def _add_ends(environ: Environ, authority: bytes, peer: Peer) -> None:
     """The two ends of the connection; SERVER_NAME and SERVER_PORT must never be empty."""
@@ -115,24 +179,9 @@ def _add_ends(environ: Environ, authority: bytes, peer: Peer) -> None:
             name, port = authority.decode("latin-1").removesuffix(":"), ""
         environ["SERVER_NAME"] = name.strip("[]") or "localhost"
         environ["SERVER_PORT"] = port or _DEFAULT_PORTS[peer.scheme]
-    if peer.client is None:
+    client = peer.client
+    if client is None:
         environ["REMOTE_ADDR"] = ""
     else:
-        environ["REMOTE_ADDR"] = peer.client[0]
-        environ["REMOTE_PORT"] = str(peer.client[1])
-
-
-def _add_fields(environ: Environ, fields: Fields) -> None:
-    for name, value in fields:
-        key = _KEYS.get(name)
-        if key is None:
-            if b"_" in name:
-                # It would have the key of its twin with hyphens, which a proxy in front may have
-                # set or filtered (RFC 3875 4.1.18 maps both to one).
-                continue
-            key = _key(name)
-        text = value.decode("latin-1")
-        if key in environ:
-            environ[key] += _SEPARATORS.get(key, ",") + text
-        else:
-            environ[key] = text
+        environ["REMOTE_ADDR"] = client[0]
+        environ["REMOTE_PORT"] = str(client[1])

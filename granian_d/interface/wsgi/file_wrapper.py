@@ -7,10 +7,14 @@ import os
 from stat import S_ISREG
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from granian_d.errors import InvalidResponse
 from granian_d.interface.files import OpenFile
+from granian_d.interface.wsgi.ends import refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from granian_d.http.exchange import Exchange
 
 _DEFAULT_BLOCK_BYTES = 64 * 1024
 _BUFFERED = (io.BufferedReader, io.BufferedRandom)
@@ -42,6 +46,34 @@ class FilePart(NamedTuple):
     file: OpenFile
     offset: int
     length: int
+
+
+class FileSending:
+    """A file on its way, as the rest of a response that has been started. On the loop's thread."""
+
+    __slots__ = ("_exchange", "_part")
+
+    def __init__(self, exchange: Exchange, part: FilePart) -> None:
+        self._exchange = exchange
+        self._part = part
+
+    def begin(self) -> None:
+        """Send it; closed at the end, whatever the end is. Never raises."""
+        part = self._part
+        try:
+            self._exchange.send_file(part.file.fd, part.offset, part.length, self._done)
+        except Exception as error:  # noqa: BLE001 - judged in `refused`
+            part.file.close()
+            refused(self._exchange, error)
+
+    def _done(self, complete: bool) -> None:
+        part = self._part
+        if not complete:
+            part.file.look()
+            if part.file.size_bytes < part.offset + part.length:
+                error = InvalidResponse("a file became shorter while it was sent")
+                self._exchange.observer.crashed(self._exchange, error)
+        part.file.close()
 
 
 def plain_file(wrapper: FileWrapper) -> FilePart | None:

@@ -4,7 +4,7 @@ A thread costs more than a buffer, so the beginning of a body is collected befor
 small body is read from memory, however slowly it came. The rest of a larger one is pulled over as
 the application reads, so that a slow application slows its client down, not our memory.
 
-    loop     Intake.collect:  exchange.pull -> parts      -> begin(BytesIO)
+    loop     Intake.collect:  exchange.pull -> parts      -> begin(BytesIO), whole
                                                too many   -> begin(BodyStream)
              BodyStream.pump: exchange.pull -> parts
     thread   BodyStream.readinto <- parts
@@ -19,12 +19,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from granian_d.errors import Disconnected, RemoteError
 from granian_d.interface.departure import forget_frames
+from granian_d.interface.wsgi.crossing import post
+from granian_d.interface.wsgi.ends import give_up
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import asyncio
 
     from granian_d.http.exchange import Exchange
-    from granian_d.interface.wsgi.crossing import Crossing
+    from granian_d.interface.wsgi.application import WsgiApplication
 
 COLLECT_BYTES: Final = 64 * 1024  # held for one request before, and while, it has a thread
 RESUME_BYTES: Final = COLLECT_BYTES // 2  # below this, more is pulled
@@ -33,12 +35,14 @@ RESUME_BYTES: Final = COLLECT_BYTES // 2  # below this, more is pulled
 class Intake:
     """Collects the beginning of a body on the loop, then hands the request on."""
 
-    __slots__ = ("_begin", "_crossing", "_exchange", "_held_bytes", "_parts")
+    __slots__ = ("_exchange", "_held_bytes", "_loop", "_owner", "_parts")
 
-    def __init__(self, exchange: Exchange, crossing: Crossing, begin: Callable[..., None]) -> None:
+    def __init__(
+        self, exchange: Exchange, owner: WsgiApplication, loop: asyncio.AbstractEventLoop
+    ) -> None:
         self._exchange = exchange
-        self._crossing = crossing
-        self._begin = begin
+        self._owner = owner
+        self._loop = loop
         self._parts: list[bytes] = []
         self._held_bytes = 0
 
@@ -48,24 +52,20 @@ class Intake:
         while True:
             try:
                 part = exchange.pull()
-            except Disconnected as error:  # nobody waits, and the application saw nothing
-                forget_frames(error)
-                exchange.abort()
-                return
-            except RemoteError as error:  # the engine has dealt with it
-                forget_frames(error)
+            except RemoteError as error:
+                give_up(exchange, error)
                 return
             if part is None:
                 exchange.when_readable(self.collect)
                 return
             if not part:
-                self._begin(exchange, self._crossing, io.BytesIO(b"".join(self._parts)))
+                self._owner.begin(exchange, io.BytesIO(b"".join(self._parts)), True)
                 return
             self._parts.append(part)
             self._held_bytes += len(part)
             if self._held_bytes > COLLECT_BYTES:
-                stream = BodyStream(exchange, self._crossing, self._parts)
-                self._begin(exchange, self._crossing, io.BufferedReader(stream, COLLECT_BYTES))
+                stream = BodyStream(exchange, self._loop, self._parts)
+                self._owner.begin(exchange, io.BufferedReader(stream, COLLECT_BYTES), False)
                 return
 
 
@@ -75,10 +75,12 @@ class BodyStream(io.RawIOBase):
     What lines are, and how reads of all kinds mix, is the business of the io module.
     """
 
-    def __init__(self, exchange: Exchange, crossing: Crossing, parts: list[bytes]) -> None:
+    def __init__(
+        self, exchange: Exchange, loop: asyncio.AbstractEventLoop, parts: list[bytes]
+    ) -> None:
         super().__init__()
         self._exchange = exchange  # for the loop's thread
-        self._crossing = crossing
+        self._loop = loop
         self._changed = threading.Condition(threading.Lock())  # over everything below
         self._parts = deque(memoryview(part) for part in parts)
         self._held_bytes = sum(len(part) for part in parts)
@@ -173,4 +175,4 @@ class BodyStream(io.RawIOBase):
         """Have more pulled when little is left; has the lock."""
         if self._held_bytes < RESUME_BYTES and not self._pumping and not self._ended:
             self._pumping = True
-            self._crossing.post(self.pump)
+            post(self._loop, self.pump)

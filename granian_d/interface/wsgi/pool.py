@@ -25,6 +25,10 @@ class Pool:
         most: how many threads there may be.
         idle_timeout_s: a thread without a job for that long ends.
         loop: whose thread gives the jobs.
+
+    Attributes:
+        pending: jobs that run or wait. Only the loop's thread adds to it, so where that finds 0
+            without the lock, no job is under way.
     """
 
     __slots__ = (
@@ -38,6 +42,7 @@ class Pool:
         "_most",
         "_quiet",
         "_threads",
+        "pending",
     )
 
     def __init__(self, most: int, idle_timeout_s: float, loop: asyncio.AbstractEventLoop) -> None:
@@ -50,6 +55,7 @@ class Pool:
         self._backlog: deque[Callable[[], None]] = deque()
         self._made = 0
         self._closing = False
+        self.pending = 0
         self._quiet: asyncio.Future[None] | None = None
 
     def __len__(self) -> int:
@@ -59,6 +65,7 @@ class Pool:
     def submit(self, job: Callable[[], None]) -> None:
         """Have `job` run in a thread. It must not raise."""
         with self._lock:
+            self.pending += 1
             if self._idle:
                 thread = self._idle.pop()
                 thread.job = job
@@ -90,13 +97,14 @@ class Pool:
                 elif self._threads:
                     self._backlog.append(job)
                 else:
+                    self.pending -= 1
                     raise
 
     async def settle(self) -> None:
         """Wait until no job runs or waits."""
         while True:
             with self._lock:
-                if self._is_quiet():
+                if not self.pending:
                     return
                 self._quiet = quiet = self._loop.create_future()
             try:
@@ -119,37 +127,30 @@ class Pool:
     # --- in the threads ----------------------------------------------------------------------
 
     def next_job(self, thread: _Thread) -> Callable[[], None] | None:
-        """Wait for the next job of `thread`; None when it is to end."""
+        """One job of `thread` is done: wait for the next one; None when it is to end."""
         with self._lock:
+            self.pending -= 1
             if self._backlog:
                 return self._backlog.popleft()
-            thread.job = None
+            self._tell_quiet()
             if self._closing:
-                self._take_off(thread)
+                self._threads.discard(thread)
                 return None
             self._idle.append(thread)
-            self._tell_quiet()
         if not thread.wake.acquire(timeout=self._idle_timeout_s):
             with self._lock:
                 if thread in self._idle:
                     self._idle.remove(thread)
-                    self._take_off(thread)
+                    self._threads.discard(thread)
                     return None
             thread.wake.acquire()  # it was chosen just after its time was up
         if thread.job is None:
             with self._lock:
-                self._take_off(thread)
+                self._threads.discard(thread)
         return thread.job
 
-    def _take_off(self, thread: _Thread) -> None:
-        self._threads.discard(thread)
-        self._tell_quiet()
-
-    def _is_quiet(self) -> bool:
-        return not self._backlog and len(self._threads) == len(self._idle)
-
     def _tell_quiet(self) -> None:
-        if self._quiet is not None and self._is_quiet():
+        if self._quiet is not None and not self.pending:
             quiet, self._quiet = self._quiet, None
             self._loop.call_soon_threadsafe(_resolve, quiet)
 

@@ -9,11 +9,30 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from granian_d.errors import InvalidResponse
+from granian_d.http.semantics import REASONS
 
 if TYPE_CHECKING:
     from granian_d.http.message import Fields
 
 _STATUS: Final = re.compile(r"([0-9]{3}) .*")
+
+# What nearly all responses have, so that nothing needs to be read or encoded for them.
+_STATUSES: Final = {f"{number} {reason.decode()}": number for number, reason in REASONS.items()}
+_NAMES: Final = {
+    name.decode(): name
+    for spelled in (
+        b"Accept-Ranges Access-Control-Allow-Credentials Access-Control-Allow-Headers"
+        b" Access-Control-Allow-Methods Access-Control-Allow-Origin Access-Control-Expose-Headers"
+        b" Access-Control-Max-Age Age Allow Cache-Control Content-Disposition Content-Encoding"
+        b" Content-Language Content-Length Content-Location Content-Range Content-Security-Policy"
+        b" Content-Type Cross-Origin-Embedder-Policy Cross-Origin-Opener-Policy"
+        b" Cross-Origin-Resource-Policy Date ETag Expires Last-Modified Link Location"
+        b" Permissions-Policy Pragma Referrer-Policy Retry-After Server Server-Timing Set-Cookie"
+        b" Strict-Transport-Security Vary WWW-Authenticate X-Content-Type-Options X-Frame-Options"
+        b" X-Request-ID X-Robots-Tag X-XSS-Protection"
+    ).split()
+    for name in (spelled, spelled.lower())
+}
 
 # RFC 2616 13.5.1 has the list that PEP 3333 means ("Other HTTP Features"): these fields are about
 # the connection, which is the server's.
@@ -31,6 +50,9 @@ def parse_status(status: Any) -> int:
     """
     if not isinstance(status, str):
         raise InvalidResponse(f"status must be a str, not {type(status).__name__}")
+    number = _STATUSES.get(status)
+    if number is not None:
+        return number
     parts = _STATUS.fullmatch(status)
     if parts is None:
         raise InvalidResponse(f"{status!r} is not a status: three digits, a space, a reason")
@@ -46,15 +68,22 @@ def encode_fields(headers: Any) -> Fields:
     if not isinstance(headers, list):
         raise InvalidResponse(f"headers must be a list, not {type(headers).__name__}")
     fields: Fields = []
-    for pair in headers:
-        try:
+    try:
+        for pair in headers:
             name, value = pair
-            field = (name.encode("latin-1"), value.encode("latin-1"))
-        except (AttributeError, TypeError, ValueError) as error:
-            raise InvalidResponse(
-                f"{pair!r} is not a header: a pair of str that fit ISO 8859-1"
-            ) from error
-        if field[0].lower() in _HOP_BY_HOP:
-            raise InvalidResponse(f"{name} is about the connection and not the application's")
-        fields.append(field)
+            raw = _NAMES.get(name)
+            if raw is None:
+                raw = _encode_name(name)
+            fields.append((raw, value.encode("latin-1")))
+    except (AttributeError, TypeError, ValueError) as error:
+        raise InvalidResponse(
+            f"{pair!r} is not a header: a pair of str that fit ISO 8859-1"
+        ) from error
     return fields
+
+
+def _encode_name(name: str) -> bytes:
+    raw = name.encode("latin-1")
+    if raw.lower() in _HOP_BY_HOP:
+        raise InvalidResponse(f"{name} is about the connection and not the application's")
+    return raw

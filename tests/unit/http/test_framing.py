@@ -27,7 +27,7 @@ TE, CL = b"transfer-encoding", b"content-length"
         ([(CL, b"0")], 0),
         ([(CL, b"000")], 0),
         ([(CL, b"007")], 7),
-        ([(CL, b"0" * 100 + b"7")], 7),
+        ([(CL, b"0" * 17 + b"7")], 7),
         ([(CL, b"9" * 18)], 10**18 - 1),
         ([(TE, b"chunked")], None),
         ([(TE, b"\tChunked ")], None),
@@ -41,6 +41,7 @@ def test_good_framing(fields: list, length: int | None) -> None:
     ("fields", "status"),
     [
         ([(CL, b"9" * 19)], 413),
+        ([(CL, b"0" * 18 + b"7")], 413),
         ([(CL, b"1" + b"0" * 5000)], 413),
         ([(CL, b"5"), (CL, b"5")], 400),
         ([(CL, b"5,5")], 400),

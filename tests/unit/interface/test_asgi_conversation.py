@@ -132,7 +132,7 @@ class TestReceive:
             got.extend(await asyncio.gather(receive(), receive(), receive()))
 
         async def script(exchange):
-            await exchange.until(lambda: len(exchange._on_gone) == 1)
+            await exchange.until(lambda: len(exchange._on_gone or ()) == 1)
             exchange.feed_gone()
 
         exchange = serve(answering(steps), None, script)

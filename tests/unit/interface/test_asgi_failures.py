@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import sys
 import weakref
 
 import pytest

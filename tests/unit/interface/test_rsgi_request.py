@@ -205,7 +205,7 @@ class TestClientDisconnect:
             return True
 
         async def script(exchange):
-            await exchange.until(lambda: len(exchange._on_gone) == 2)
+            await exchange.until(lambda: len(exchange._on_gone or ()) == 2)
             exchange.lose()
 
         assert ask(steps, MemoryExchange(), script)

@@ -1,15 +1,13 @@
-"""The interfaces on the pure HTTP/1.1 engine: what reaches the wire."""
+"""The interfaces on every HTTP/1.1 engine: what reaches the wire."""
 
 import asyncio
-import sys
 
 import pytest
 
-from granian_d.engine.choose import choose
 from granian_d.engine.contract import Clock
 from granian_d.interface.registry import load
 from granian_d.plan import Limits
-from tests.wire.harness import LIMITS, FakeWire, Record
+from tests.wire.harness import ENGINES, LIMITS, FakeWire, Record
 
 from .memory import TCP, context
 
@@ -35,11 +33,11 @@ class Wire(FakeWire):
 class Connection:
     """One connection with an interface above it."""
 
-    def __init__(self, interface, high_water=None):
+    def __init__(self, engine, interface, high_water=None):
         self.observer = Record()
         self.serve = interface.serve
         self.wire = Wire(high_water)
-        self.endpoint = choose()(self.wire, TCP, self, Limits(**LIMITS), Clock(0.0))
+        self.endpoint = engine(self.wire, TCP, self, Limits(**LIMITS), Clock(0.0))
         self.feed = self.endpoint.feed_data
 
     async def until(self, condition):
@@ -122,8 +120,13 @@ async def rsgi(scope, protocol):
 APPS = {"asginl": asgi, "wsgi": wsgi, "rsgi": rsgi}
 
 
+@pytest.fixture(params=ENGINES)
+def engine(request):
+    return ENGINES[request.param]
+
+
 @pytest.fixture(params=list(APPS))
-def play(request, run):
+def play(request, engine, run):
     """Run a script over a connection to one of the applications; the observer's faults."""
 
     def play(script, high_water=None):
@@ -131,7 +134,7 @@ def play(request, run):
             interface = load(request.param)(
                 APPS[request.param], context(asyncio.get_running_loop())
             )
-            connection = Connection(interface, high_water)
+            connection = Connection(engine, interface, high_water)
             await script(connection)
             await interface.settle()
             await interface.shutdown()
@@ -238,12 +241,12 @@ def test_a_malformed_body(play) -> None:
     assert connection.observer.faults == []
 
 
-def test_eagerly_answered_within_the_same_turn(run) -> None:
+def test_eagerly_answered_within_the_same_turn(engine, run) -> None:
     async def main():
         interface = load("asginl")(asgi, context(asyncio.get_running_loop()))
         await interface.startup()
         await asyncio.sleep(0)  # before Python 3.12 a task begins in the next turn
-        connection = Connection(interface)
+        connection = Connection(engine, interface)
         connection.feed(GET % b"/one" + GET % b"/slow" + GET % b"/three")
         assert connection.wire.sent.endswith(b"/one.")
         await connection.sent(b"/three.")

@@ -8,7 +8,7 @@ import pytest
 from granian_d import __version__
 from granian_d.errors import LoadError
 from granian_d.interface.registry import load
-from granian_d.interface.wsgi.environ import Surroundings
+from granian_d.interface.wsgi.environ import CACHED_KEYS, CACHED_NAME_BYTES, Surroundings
 from granian_d.interface.wsgi.file_wrapper import FileWrapper
 
 from .memory import TCP, TCP6, UNIX, context, request
@@ -152,6 +152,17 @@ class TestFields:
         environ = environ_of(request(fields=fields))
         assert environ["HTTP_X_USER"] == "me"
         assert "CONTENT_TYPE" not in environ
+
+    def test_more_names_than_are_remembered(self) -> None:
+        surroundings = Surroundings("", multithread=False, multiprocess=False)
+        for number in range(2 * CACHED_KEYS):
+            name, long = b"x-%d" % number, b"%d" % number + b"-x" * CACHED_NAME_BYTES
+            fields = [(name, b"1"), (name.replace(b"-", b"_"), b"2"), (name, b"3"), (long, b"4")]
+            environ = surroundings.environ(request(fields=fields), TCP, io.BytesIO())
+            assert environ[f"HTTP_X_{number}"] == "1,3"
+            assert environ[f"HTTP_{number}" + "_X" * CACHED_NAME_BYTES] == "4"
+            assert "" not in environ
+        assert len(surroundings._keys) == CACHED_KEYS
 
     def test_chunked_has_no_length(self) -> None:
         fields = [(b"transfer-encoding", b"chunked")]

@@ -15,9 +15,9 @@ from granian_d.interface.registry import load
 from granian_d.interface.wsgi.intake import COLLECT_BYTES, BodyStream
 
 from .memory import MemoryExchange, context, request
-from .wsgi_serving import serve
+from .wsgi_serving import place, serve
 
-__all__ = ["serve"]
+__all__ = ["place", "serve"]
 
 POST = request(method="POST", content_length=None)
 
@@ -74,7 +74,7 @@ class OtherThread(ThreadPoolExecutor):
         super().__init__(max_workers=1)
         self.futures = []
 
-    def post(self, callback):
+    def call_soon_threadsafe(self, callback):
         self.futures.append(self.submit(callback))
 
     def check(self):

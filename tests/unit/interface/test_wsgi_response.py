@@ -10,9 +10,9 @@ import pytest
 from granian_d.errors import FlowError, InvalidResponse
 
 from .memory import MemoryExchange, request
-from .wsgi_serving import serve
+from .wsgi_serving import in_a_thread, place, serve
 
-__all__ = ["serve"]
+__all__ = ["place", "serve"]
 
 TEXT = [("Content-Type", "text/plain")]
 
@@ -325,7 +325,7 @@ class TestFailures:
 
 
 class TestIsolation:
-    def test_context_variables(self, serve) -> None:
+    def test_context_variables(self, serve, place) -> None:
         variable = contextvars.ContextVar("variable", default="clean")
         seen = []
 
@@ -341,8 +341,10 @@ class TestIsolation:
         for _ in range(2):
             serve(app, None, again, blocking_threads=1)
         assert [value for value, _ in seen] == ["clean", "clean"]
-        assert seen[0][1] == "wsgi-1"
+        assert variable.get() == "clean"
+        assert seen[0][1] == ("wsgi-1" if place == "thread" else "MainThread")
 
+    @in_a_thread
     def test_the_loop_runs_in_another_thread(self, serve) -> None:
         threads = []
 

@@ -18,9 +18,9 @@ from granian_d.interface.registry import load
 from granian_d.interface.wsgi.crossing import HELD_BYTES
 
 from .memory import MemoryExchange, context, request
-from .wsgi_serving import serve
+from .wsgi_serving import in_a_thread, place, serve
 
-__all__ = ["serve"]
+__all__ = ["place", "serve"]
 
 PART_BYTES = 16 * 1024
 
@@ -106,6 +106,7 @@ def headed(app):
 
 
 class TestLosingThePeer:
+    @in_a_thread
     @pytest.mark.parametrize("through_write", [True, False])
     def test_while_waiting_for_room(self, serve, through_write) -> None:
         closed, raised = [], []
@@ -140,6 +141,7 @@ class TestLosingThePeer:
         else:
             assert closed == [True]
 
+    @in_a_thread
     @pytest.mark.parametrize("how", ["room", "input"])
     def test_nothing_is_left_of_the_request(self, serve, how) -> None:
         class Thing:
@@ -173,6 +175,7 @@ class TestLosingThePeer:
         finally:
             gc.enable()
 
+    @in_a_thread
     def test_before_the_response(self, serve) -> None:
         lost = threading.Event()
 
@@ -188,6 +191,7 @@ class TestLosingThePeer:
         exchange = serve(app, None, script)
         assert (exchange.crashes, exchange.state_name) == ([], "aborted")
 
+    @in_a_thread
     def test_an_error_of_its_own_is_told_all_the_same(self, serve) -> None:
         error, lost = ValueError(), threading.Event()
 
@@ -218,6 +222,7 @@ class TestLosingThePeer:
         exchange = serve(app, MemoryExchange(room_bytes=0), script)
         assert len(exchange.body) == 20 * PART_BYTES
 
+    @in_a_thread
     def test_the_engine_has_ended_the_exchange(self, serve) -> None:
         ended = threading.Event()
 

@@ -1,6 +1,7 @@
 """A test bench for connections: real sockets on both sides, and an endpoint that does as it is told.
 
-The endpoint keeps what it is fed, in order. What it does about it is set by the test.
+The endpoint keeps what it is fed, in order. What it does about it is set by the test. Deadlines
+pass by hand: `pass_time` is what the worker's timer does in that time.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from granian_d.engine.contract import NEVER
 from granian_d.transport.deadlines import Deadlines
-from granian_d.transport.tcp import Connections
 from tests.unit.plan.specimens import limits
+from tests.unit.transport import transports
+from tests.unit.transport.ticks import Ticks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from granian_d.transport.tcp import StreamConnection
+    from granian_d.engine.contract import Wire
 
 PATIENCE_S = 20.0  # before something that should happen is given up; never a measure of it
 
@@ -27,7 +29,7 @@ class Endpoint:
     """Keeps what it is fed; reacts with the callables in `reactions`."""
 
     def __init__(self, wire, peer, service, plan, clock) -> None:
-        self.wire: StreamConnection = wire
+        self.wire: Wire = wire
         self.peer = peer
         self.clock = clock
         self.deadline = NEVER
@@ -81,11 +83,20 @@ class Endpoint:
 
 
 class Bench:
-    """Connections on a loop, and their peers."""
+    """Connections on a loop, and their peers.
 
-    def __init__(self, runner: asyncio.Runner) -> None:
+    Attributes:
+        reports: what the loop was told of faults; a test that expects some takes them out.
+    """
+
+    def __init__(self, runner: asyncio.Runner, transport: str) -> None:
         self._runner = runner
+        self._transport = transport
         self.loop = runner.get_loop()
+        self.reports: list[dict[str, Any]] = []
+        self.loop.set_exception_handler(lambda _, context: self.reports.append(context))
+        self._ticks = Ticks()
+        self._deadlines = Deadlines(self._ticks)
         self.counts: list[int] = []
         self.endpoints: list[Endpoint] = []
         self.prepare: Callable[[Endpoint], None] = lambda _: None
@@ -93,14 +104,29 @@ class Bench:
         self.connections = self.make_connections()
         self._open: list[Any] = []
 
-    def make_connections(self, **changes: Any) -> Connections:
-        return Connections(
-            self._make_endpoint, None, limits(**changes), Deadlines(self.loop), self._count_changed
+    def make_connections(self, **changes: Any) -> Any:
+        return transports.make(
+            self._transport,
+            self.loop,
+            self._make_endpoint,
+            None,
+            limits(**changes),
+            self._deadlines,
+            self._count_changed,
         )
 
     def limit(self, **changes: Any) -> None:
         """Other limits, for the connections to come."""
         self.connections = self.make_connections(**changes)
+
+    def pass_time(self, seconds: float) -> None:
+        """What the timer does in that time, tick by tick."""
+        self._ticks.pass_time(seconds)
+
+    @property
+    def ticks_on(self) -> bool:
+        """The timer still waits for somebody."""
+        return bool(self._ticks.calls)
 
     def run(self, what: Coroutine[Any, Any, Any]) -> Any:
         async def bounded() -> Any:
@@ -121,6 +147,7 @@ class Bench:
                 await asyncio.sleep(0)
 
         self.run(end())
+        assert not self.reports, self.reports
 
     def keep(self, thing: Any) -> Any:
         """Have it closed at the end of the test."""
@@ -146,15 +173,23 @@ class Bench:
         sock.setblocking(False)
         return sock
 
-    async def connect(self, address: Any = ("127.0.0.1", 0)) -> tuple[socket.socket, Endpoint]:
+    async def connect(
+        self, address: Any = ("127.0.0.1", 0), *, send_buffer: int = 4096
+    ) -> tuple[socket.socket, Endpoint]:
         """A connection: its peer's socket, and the endpoint on our side."""
         listener = self.listener(address)
         client = self.client(listener)
         sock, _ = listener.accept()
         sock.setblocking(False)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
-        await self.loop.connect_accepted_socket(self.connections.protocol, sock)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
+        await self.take(sock)
         return client, self.endpoints[-1]
+
+    async def take(self, sock: socket.socket) -> None:
+        """Make a connection of an accepted socket."""
+        making = self.connections.take(sock, self.loop)
+        if making is not None:
+            await making
 
     async def send(self, client: socket.socket, data: bytes) -> None:
         await self.loop.sock_sendall(client, data)
@@ -181,11 +216,14 @@ class Bench:
         """
         one, other = socket.socketpair()
         with one, other:
-            one.setblocking(False)
-            other.setblocking(False)
+            arrived = asyncio.Event()
+            self.loop.add_reader(other, arrived.set)
             for _ in range(5):
-                await self.loop.sock_sendall(one, b".")
-                await self.loop.sock_recv(other, 1)
+                one.send(b".")
+                await arrived.wait()
+                other.recv(1)
+                arrived.clear()
+            self.loop.remove_reader(other)
 
     def _make_endpoint(self, *arguments: Any) -> Endpoint:
         endpoint = Endpoint(*arguments)

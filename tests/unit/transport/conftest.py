@@ -1,4 +1,4 @@
-"""Both loops; a bench for single connections, a house for a worker's whole transport."""
+"""Both loops, both transports; a bench for single connections, a house for a worker's whole transport."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 import uvloop
 
 from granian_d.transport import accept, deadlines, tcp
+from tests.unit.transport import transports
 from tests.unit.transport.bench import Bench
 from tests.unit.transport.house import House
 
@@ -25,9 +26,15 @@ def loop(runner):
     return runner.get_loop()
 
 
+@pytest.fixture(params=transports.NAMES)
+def transport(request):
+    """The name of the transport; a test may leave one out with `parametrize`."""
+    return transports.need(request.param)
+
+
 @pytest.fixture
-def bench(runner):
-    made = Bench(runner)
+def bench(runner, transport):
+    made = Bench(runner, transport)
     yield made
     made.close()
 
@@ -42,12 +49,12 @@ def quick(monkeypatch):
 
 
 @pytest.fixture
-def run(runner, quick):
+def run(runner, transport, quick):
     """Run a story, an `async def` that is given a House, to its end."""
 
     def play(story, **options) -> None:
         async def staged() -> None:
-            house = House(asyncio.get_running_loop(), **options)
+            house = House(asyncio.get_running_loop(), transport, **options)
             try:
                 await asyncio.wait_for(story(house), 30)
             finally:

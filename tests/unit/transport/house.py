@@ -10,8 +10,8 @@ import struct
 from granian_d.engine.contract import NEVER
 from granian_d.transport.accept import Acceptor
 from granian_d.transport.deadlines import Deadlines
-from granian_d.transport.tcp import Connections
 from tests.unit.plan import specimens
+from tests.unit.transport import transports
 
 
 class Endpoint:
@@ -62,7 +62,9 @@ class Endpoint:
 class House:
     """The transport of a worker."""
 
-    def __init__(self, loop, *, on_data=None, on_eof=None, room=100, listener=None, **limits):
+    def __init__(
+        self, loop, transport, *, on_data=None, on_eof=None, room=100, listener=None, **limits
+    ):
         self.loop = loop
         self.on_data = on_data or (lambda endpoint, data: None)
         self.on_eof = on_eof or (lambda endpoint: None)
@@ -71,8 +73,14 @@ class House:
         self.failures: list[OSError] = []
         self.deadlines = Deadlines(loop)
         self.service = object()
-        self.connections = Connections(
-            self._endpoint, self.service, specimens.limits(**limits), self.deadlines, self._changed
+        self.connections = transports.make(
+            transport,
+            loop,
+            self._endpoint,
+            self.service,
+            specimens.limits(**limits),
+            self.deadlines,
+            self._changed,
         )
         self.listener = listener or tcp_listener()
         self.address = self.listener.getsockname()

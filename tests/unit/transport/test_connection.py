@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import socket
 import struct
 
@@ -33,15 +34,6 @@ def fill(endpoint) -> int:
     while endpoint.wire.write(BLOCK):
         written += len(BLOCK)
     return written
-
-
-def pass_time(endpoint, seconds: float) -> None:
-    """What the timer does in that time, tick by tick."""
-    for _ in range(int(seconds / TICK_S)):
-        passed = endpoint.clock.now
-        endpoint.clock.now += TICK_S
-        if endpoint.wire.deadline <= passed:
-            endpoint.wire.expire()
 
 
 def reset(client: socket.socket) -> None:
@@ -94,6 +86,51 @@ class TestFeeding:
 
         bench.run(scenario())
 
+    def test_data_and_the_end_that_came_in_a_pause_are_both_fed(self, bench):
+        async def scenario():
+            client, endpoint = await bench.connect()
+            endpoint.wire.pause()
+            await bench.send(client, b"all")
+            client.shutdown(socket.SHUT_WR)
+            await bench.settle()
+            assert endpoint.fed == []
+            endpoint.wire.resume()
+            await endpoint.until("eof")
+            assert endpoint.fed == [("data", b"all"), ("eof",)]
+
+        bench.run(scenario())
+
+    @pytest.mark.parametrize("kind", ["tcp", "unix"])
+    @pytest.mark.parametrize("seed", range(5))
+    def test_no_pause_loses_anything(self, bench, tmp_path, seed, kind):
+        dice = random.Random(seed)
+        stream = dice.randbytes(1 << 20)
+
+        async def scenario():
+            address = ("127.0.0.1", 0) if kind == "tcp" else f"{tmp_path}/s"
+            client, endpoint = await bench.connect(address)
+
+            def hesitate() -> None:
+                dice.choice([endpoint.wire.pause, endpoint.wire.resume])()
+
+            endpoint.reactions["data"] = hesitate
+            sent = 0
+            while sent < len(stream):
+                with contextlib.suppress(BlockingIOError):
+                    size = dice.choice([1, 1000, 65536, 200_000])
+                    sent += client.send(stream[sent : sent + size])
+                hesitate()
+                if dice.random() < 0.3:
+                    await bench.settle()
+            client.shutdown(socket.SHUT_WR)
+            endpoint.reactions.clear()
+            endpoint.wire.resume()
+            await endpoint.until("eof")
+            assert endpoint.data == stream
+            assert endpoint.kinds == ["data", "eof"]
+
+        bench.run(scenario())
+
     def test_the_end_is_fed_once_whatever_is_paused_after_it(self, bench):
         async def scenario():
             client, endpoint = await bench.connect()
@@ -109,11 +146,30 @@ class TestFeeding:
     def test_the_deadline_is_the_endpoints(self, bench):
         async def scenario():
             _, endpoint = await bench.connect()
-            assert endpoint.wire.deadline == NEVER
-            endpoint.deadline = 5.0
-            assert endpoint.wire.deadline == 5.0
-            endpoint.wire.expire()
+            bench.pass_time(3600.0)
+            assert endpoint.fed == []
+            endpoint.deadline = endpoint.clock.now + 5.0
+            endpoint.reactions["expire"] = lambda: setattr(endpoint, "deadline", NEVER)
+            bench.pass_time(5.0)  # the first tick of these had begun before
+            assert endpoint.fed == []
+            bench.pass_time(TICK_S)
             assert endpoint.kinds == ["expire"]
+            bench.pass_time(100.0)
+            assert endpoint.kinds == ["expire"]
+
+        bench.run(scenario())
+
+    @pytest.mark.parametrize("transport", ["direct"], indirect=True)
+    def test_a_half_closed_peer_that_is_lost_is_noticed(self, bench):
+        """Whoever works on its answer can stop; the loops' transports tell nobody of that."""
+
+        async def scenario():
+            client, endpoint = await bench.connect()
+            client.shutdown(socket.SHUT_WR)
+            await endpoint.until("eof")
+            reset(client)
+            await endpoint.until("lost")
+            assert endpoint.kinds == ["eof", "lost"]
 
         bench.run(scenario())
 
@@ -220,18 +276,62 @@ class TestFinishing:
 
         bench.run(scenario())
 
+    def test_a_paused_connection_is_read_on_while_its_answer_waits(self, bench, tmp_path):
+        """The peer sends all it has before it reads; we would wait for each other.
+
+        Over a unix socket, where no probe of TCP's makes up for a wake-up that was lost.
+        """
+
+        async def scenario():
+            client, endpoint = await bench.connect(f"{tmp_path}/s")
+            written = fill(endpoint)
+            endpoint.wire.pause()
+            with contextlib.suppress(BlockingIOError):
+                while client.send(BLOCK):  # until no more arrives
+                    await bench.settle()
+            endpoint.wire.finish()
+            await bench.send(client, MUCH * 16)
+            assert len(await bench.receive_all(client)) == written
+
+        bench.run(scenario())
+
+    @pytest.mark.parametrize("transport", ["direct"], indirect=True)
+    def test_a_pause_after_it_changes_nothing(self, bench):
+        async def scenario():
+            client, endpoint = await bench.connect()
+            fill(endpoint)
+            endpoint.wire.finish()
+            endpoint.wire.pause()
+            await bench.send(client, MUCH * 16)
+
+        bench.run(scenario())
+
     def test_a_silent_peer_is_waited_for_a_moment(self, bench):
         async def scenario():
             client, endpoint = await bench.connect()
             endpoint.wire.write(b"answer")
             await bench.settle()
             endpoint.wire.finish()
-            pass_time(endpoint, LINGER_S - 0.5)
+            bench.pass_time(LINGER_S - 0.5)
             await bench.settle()
             assert endpoint.kinds == []
-            pass_time(endpoint, 1.5)
+            bench.pass_time(1.5)
             await endpoint.until("lost")
             assert await bench.receive_all(client) == b"answer"
+
+        bench.run(scenario())
+
+    def test_a_peer_that_never_stops_is_not_listened_to_for_longer(self, bench):
+        async def scenario():
+            client, endpoint = await bench.connect()
+            endpoint.wire.finish()
+            for _ in range(int((LINGER_S + 1.5) / TICK_S)):
+                with contextlib.suppress(ConnectionError):
+                    await bench.send(client, b"more")
+                await bench.settle()
+                bench.pass_time(TICK_S)
+            await endpoint.until("lost")
+            assert endpoint.kinds == ["lost"]
 
         bench.run(scenario())
 
@@ -251,8 +351,8 @@ class TestFinishing:
         async def scenario():
             _, endpoint = await bench.connect()
             endpoint.wire.finish()
-            endpoint.wire.drain(1.0)
-            pass_time(endpoint, LINGER_S + 1.5)
+            bench.connections.drain(1.0)
+            bench.pass_time(LINGER_S + 1.5)
             await endpoint.until("lost")
             assert endpoint.kinds == ["lost"]
 
@@ -269,9 +369,9 @@ class TestAFinishedConnectionThatIsNotRead:
             fill(endpoint)
             endpoint.wire.finish()
             await bench.settle()
-            pass_time(endpoint, 6.0)
-            assert endpoint.wire in bench.connections.open
-            pass_time(endpoint, 4.0)
+            bench.pass_time(6.0)
+            assert len(bench.connections.open) == 1
+            bench.pass_time(4.0)
             await endpoint.until("lost")
 
         bench.run(scenario())
@@ -287,7 +387,7 @@ class TestAFinishedConnectionThatIsNotRead:
                 before = endpoint.wire.queued_bytes()
                 while endpoint.wire.queued_bytes() == before:
                     read += len(await bench.receive(client, 4096))
-                pass_time(endpoint, 6.0)
+                bench.pass_time(6.0)
             assert endpoint.wire.queued_bytes()
             assert len(await bench.receive_all(client)) == written - read
 
@@ -303,13 +403,13 @@ class TestAFinishedConnectionThatIsNotRead:
             written = fill(endpoint)
             endpoint.wire.finish()
             await bench.settle()
-            pass_time(endpoint, read_after_s)
+            bench.pass_time(read_after_s)
             assert len(await bench.receive_all(client)) == written
             assert endpoint.wire.queued_bytes() == 0
-            pass_time(endpoint, LINGER_S - 0.5)
+            bench.pass_time(LINGER_S - 0.5)
             await bench.settle()
             assert endpoint.kinds == []
-            pass_time(endpoint, 2.5)
+            bench.pass_time(2.5)
             await endpoint.until("lost")
 
         bench.run(scenario())
@@ -323,8 +423,27 @@ class TestAFinishedConnectionThatIsNotRead:
             written = fill(endpoint)
             endpoint.wire.finish()
             await bench.settle()
-            pass_time(endpoint, 1000.0)
+            bench.pass_time(1000.0)
             assert len(await bench.receive_all(client)) == written
+
+        bench.run(scenario())
+
+    @pytest.mark.parametrize("transport", ["direct"], indirect=True)
+    @pytest.mark.parametrize("reads", [True, False])
+    def test_is_given_up_not_a_tick_too_early_nor_too_late(self, bench, reads):
+        async def scenario():
+            bench.limit(write_timeout_s=7.0)
+            client, endpoint = await bench.connect()
+            written = fill(endpoint)
+            endpoint.wire.finish()
+            if reads:
+                await bench.receive(client, written)
+            await bench.settle()
+            bench.pass_time(LINGER_S if reads else 7.0)  # its first tick had begun before
+            await bench.settle()
+            assert endpoint.fed == []
+            bench.pass_time(TICK_S)
+            await endpoint.until("lost")
 
         bench.run(scenario())
 
@@ -341,9 +460,9 @@ class TestAFinishedConnectionThatIsNotRead:
             if closes == "meanwhile":
                 client.shutdown(socket.SHUT_WR)
             await bench.settle()
-            pass_time(endpoint, 6.0)
-            assert endpoint.wire in bench.connections.open
-            pass_time(endpoint, 4.0)
+            bench.pass_time(6.0)
+            assert len(bench.connections.open) == 1
+            bench.pass_time(4.0)
             await endpoint.until("lost")
 
         bench.run(scenario())
@@ -404,6 +523,8 @@ class TestConnections:
             await second.until("lost")
             assert bench.counts == [1, 2, 1, 0]
             assert not bench.connections.open
+            bench.pass_time(TICK_S)
+            assert not bench.ticks_on, "time stands still while nobody is there"
 
         bench.run(scenario())
 

@@ -7,6 +7,7 @@ import asyncio
 from granian_d.engine.contract import NEVER
 from granian_d.transport import deadlines
 from granian_d.transport.deadlines import Deadlines
+from tests.unit.transport.ticks import Ticks
 
 
 class Member:
@@ -21,27 +22,6 @@ class Member:
         self.expired_at.append(self.loop.time())
         self.timers.discard(self)
         self.over.set()
-
-
-class Ticks:
-    """Time by hand: what Deadlines asks of a loop, and nothing moves until the test says so."""
-
-    def __init__(self):
-        self.now = 100.0
-        self.calls = []
-
-    def time(self):
-        return self.now
-
-    def call_later(self, delay_s, callback):
-        self.calls.append((self.now + delay_s, callback))
-        return callback
-
-    def tick(self):
-        """Go to the time of the one timer there is, and run it."""
-        ((self.now, callback),) = self.calls
-        self.calls.clear()
-        callback()
 
 
 def test_who_is_due_expires_and_nobody_else(runner, loop, quick):

@@ -36,9 +36,7 @@ class Desk:
         self._log_path, self._access_path = directory / "log", directory / "access"
         self.files = [LogFile(str(self._log_path), -1), LogFile(str(self._access_path), -1)]
         log = Log(specimens.log_plan(format="json", level="debug"), self.files[0], journal=False)
-        access_log = AccessLog(
-            "%(path)s %(status)d %(size)d", self.files[1], self.turns.append
-        )
+        access_log = AccessLog("%(path)s %(status)d %(size)d", self.files[1], self.turns.append)
         self.interface = Interface()
         self.dispatch = Dispatch(
             self.interface, self.words, log, access_log if with_access_log else None

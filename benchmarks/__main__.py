@@ -1,0 +1,135 @@
+"""granian-d beside its peers, in turn, on this machine. See README.md.
+
+A run of everything, as `make bench` does it, takes long and replaces benchmarks/results. A run of
+a part prints what it finds and leaves them as they are, unless it is told to --write.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fnmatch
+import os
+import shutil
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from benchmarks import samples
+from benchmarks.cases import CASES
+from benchmarks.conduct import sample
+from benchmarks.plot import chart
+from benchmarks.report import report
+from benchmarks.samples import FIGURES, Run
+from benchmarks.servers import SERVERS
+from benchmarks.surroundings import surroundings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from benchmarks.cases import Case
+    from benchmarks.samples import Sample
+    from benchmarks.servers import Server
+
+RESULTS: Final = Path(__file__).with_name("results")
+ROUNDS: Final = 5
+SECONDS: Final = 5
+
+
+def options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="benchmarks", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    servers = ", ".join(server.key for server in SERVERS)
+    cases = ", ".join(case.name for case in CASES)
+    parser.add_argument(
+        "--only", default="*", metavar="SERVERS", help=f"of {servers}; *.asgi works"
+    )
+    parser.add_argument("--cases", default="*", help=f"of {cases}")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--seconds", type=int, default=SECONDS, help="of each measurement")
+    parser.add_argument("--write", action="store_true", help="replace benchmarks/results")
+    parser.add_argument(
+        "--render", action="store_true", help="measure nothing: table and chart anew"
+    )
+    return parser.parse_args()
+
+
+def matching(patterns: str, names: list[str]) -> list[str]:
+    """The names that one of the patterns, with commas between them, matches."""
+    chosen: list[str] = []
+    for pattern in patterns.split(","):
+        found = fnmatch.filter(names, pattern)
+        if not found:
+            sys.exit(f"{pattern} is none of {', '.join(names)}")
+        chosen += found
+    return [name for name in names if name in chosen]
+
+
+def measurements(
+    cases: list[Case], servers: list[Server], rounds: int, seconds: int
+) -> Iterator[Sample]:
+    """All of them, servers in turn within a case, cases in turn within a round."""
+    cpus = sorted(os.sched_getaffinity(0))
+    for number in range(1, rounds + 1):
+        for case in cases:
+            print(f"\nround {number} of {rounds}: {case.title}", flush=True)
+            for server in servers:
+                if case.name not in server.lacks:
+                    taken = sample(case, server, cpus, seconds, number)
+                    print(f"  {server.label:24} {line(taken, case)}", flush=True)
+                    yield taken
+
+
+def line(taken: Sample, case: Case) -> str:
+    if taken.failure:
+        return f"FAILS: {taken.failure}"
+    shown = (name for name in (*case.shows, "errors", "foreign") if name in taken.figures)
+    return ", ".join(
+        f"{FIGURES[name].heading} {FIGURES[name].text(taken.figures[name])}" for name in shown
+    )
+
+
+def run(chosen: argparse.Namespace) -> Run:
+    if shutil.which("wrk") is None:
+        sys.exit("wrk is missing: apt install wrk")
+    cases = matching(chosen.cases, [case.name for case in CASES])
+    keys = matching(chosen.only, [server.key for server in SERVERS])
+    picked = [server for server in SERVERS if server.key in keys]
+    left_out = {server.key: why for server in picked if (why := server.missing())}
+    for key, why in left_out.items():
+        print(f"{key} is left out: {why}", file=sys.stderr)
+    taken = measurements(
+        [case for case in CASES if case.name in cases],
+        [server for server in picked if server.key not in left_out],
+        chosen.rounds,
+        chosen.seconds,
+    )
+    return Run(surroundings(chosen.rounds, chosen.seconds), left_out, list(taken))
+
+
+def main() -> None:
+    chosen = options()
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit("stopped")
+    )  # and the server that runs with it
+    figures = RESULTS / "figures.json"
+    result = samples.read(figures) if chosen.render else run(chosen)
+    print("\n" + report(result))
+    whole = (chosen.only, chosen.cases, chosen.rounds, chosen.seconds) == (
+        "*",
+        "*",
+        ROUNDS,
+        SECONDS,
+    )
+    if not (whole or chosen.write or chosen.render):
+        print("A part only: benchmarks/results is left as it was.")
+        return
+    RESULTS.mkdir(exist_ok=True)
+    result.write(figures)
+    (RESULTS / "report.md").write_text(report(result))
+    (RESULTS / "chart.svg").write_text(chart(result))
+
+
+if __name__ == "__main__":
+    main()

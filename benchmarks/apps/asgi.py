@@ -1,0 +1,60 @@
+"""The ASGI application of the benchmarks."""
+
+import asyncio
+
+from benchmarks.apps.answers import FILE, FILE_BYTES, HELLO, PAUSE_S, TEN_KIB
+
+TEXT = (b"content-type", b"text/plain")
+
+
+async def answer(send, body):
+    length = (b"content-length", str(len(body)).encode())
+    await send({"type": "http.response.start", "status": 200, "headers": [TEXT, length]})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def hello(_scope, _receive, send):
+    await answer(send, HELLO)
+
+
+async def ten_kib(_scope, _receive, send):
+    await answer(send, TEN_KIB)
+
+
+async def echo(_scope, receive, send):
+    message = await receive()
+    body = message["body"]
+    while message.get("more_body"):
+        message = await receive()
+        body += message["body"]
+    await answer(send, body)
+
+
+async def pause(_scope, _receive, send):
+    await asyncio.sleep(PAUSE_S)
+    await answer(send, HELLO)
+
+
+async def file(scope, _receive, send):
+    """With pathsend where the server has it, else by one read."""
+    if "http.response.pathsend" not in scope.get("extensions", ()):
+        with open(FILE, "rb") as content:  # noqa: ASYNC230 - in the page cache: cheaper than a thread
+            await answer(send, content.read())
+        return
+    length = (b"content-length", str(FILE_BYTES).encode())
+    await send({"type": "http.response.start", "status": 200, "headers": [TEXT, length]})
+    await send({"type": "http.response.pathsend", "path": FILE})
+
+
+async def lifespan(_scope, receive, send):
+    while (await receive())["type"] == "lifespan.startup":
+        await send({"type": "lifespan.startup.complete"})
+    await send({"type": "lifespan.shutdown.complete"})
+
+
+ROUTES = {"/hello": hello, "/10k": ten_kib, "/echo": echo, "/pause": pause, "/file": file}
+
+
+async def app(scope, receive, send):
+    handler = ROUTES[scope["path"]] if scope["type"] == "http" else lifespan
+    await handler(scope, receive, send)

@@ -1,0 +1,35 @@
+"""The RSGI application of the benchmarks."""
+
+import asyncio
+
+from benchmarks.apps.answers import FILE, HELLO, PAUSE_S, TEN_KIB
+
+TEXT = [("content-type", "text/plain")]
+
+
+async def hello(protocol):
+    protocol.response_bytes(200, TEXT, HELLO)
+
+
+async def ten_kib(protocol):
+    protocol.response_bytes(200, TEXT, TEN_KIB)
+
+
+async def echo(protocol):
+    protocol.response_bytes(200, TEXT, await protocol())
+
+
+async def pause(protocol):
+    await asyncio.sleep(PAUSE_S)
+    protocol.response_bytes(200, TEXT, HELLO)
+
+
+async def file(protocol):
+    protocol.response_file(200, TEXT, FILE)
+
+
+ROUTES = {"/hello": hello, "/10k": ten_kib, "/echo": echo, "/pause": pause, "/file": file}
+
+
+async def app(scope, protocol):
+    await ROUTES[scope.path](protocol)

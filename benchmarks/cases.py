@@ -1,0 +1,58 @@
+"""What is asked of every server: one row a case."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from benchmarks.apps.answers import FILE_BYTES, HELLO, TEN_KIB
+
+FILE_CONTENT: Final = (TEN_KIB * 5)[:FILE_BYTES]
+
+LOAD: Final = ("rate", "cpu_us", "p50_us", "p99_us", "pss_kib", "uss_kib", "busy")
+LOGGED: Final = (*LOAD, "logged")
+IDLE: Final = ("pss_per_connection_b", "uss_per_connection_b", "pss_kib", "uss_kib")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row.
+
+    Attributes:
+        name: as the command line and the goals name it.
+        title: as the report names it.
+        path: of the request.
+        answer: the body that is expected, always with a 200.
+        body: of the request; None is a GET.
+        script: wrk's, in benchmarks/wrk; it sends the same method and body.
+        connections: kept by wrk, or held idle.
+        idle: connections are held without requests, and wrk has no part in it.
+        shows: the figures of its table, in order.
+    """
+
+    name: str
+    title: str
+    path: str = "/hello"
+    answer: bytes = HELLO
+    body: bytes | None = None
+    script: str = "report.lua"
+    connections: int = 64
+    workers: int = 1
+    access_log: bool = False
+    idle: bool = False
+    shows: tuple[str, ...] = LOAD
+
+
+CASES: Final = (
+    Case("hello", "Hello: 13 bytes, 64 connections"),
+    Case("get-10k", "GET of 10 KiB", "/10k", TEN_KIB),
+    Case("post-10k", "POST of 10 KiB, echoed", "/echo", TEN_KIB, TEN_KIB, "post.lua"),
+    Case("headers", "Hello with a browser's 12 header fields", script="browser.lua"),
+    Case("pause", "10 ms of waiting, 512 connections", "/pause", connections=512),
+    Case("file-50k", "File of 50 KiB", "/file", FILE_CONTENT),
+    Case("access-log", "Hello with the access log on", access_log=True, shows=LOGGED),
+    Case("two-workers", "Hello with two workers", workers=2),
+    Case("four-workers", "Hello with four workers, for their memory", workers=4),
+    Case("close", "Hello, a new connection for each request", script="close.lua"),
+    Case("idle", "10 000 idle connections", connections=10_000, idle=True, shows=IDLE),
+)

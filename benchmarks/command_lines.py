@@ -1,0 +1,154 @@
+"""How each server is started: its command line for a setup.
+
+An option stands here only where its default would end a case early (a keep-alive time, a limit of
+connections), where it turns off what the others do not do either, or where it picks the fastest
+parts that the server has.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+BACKLOG: Final = "2048"
+SPARE_CONNECTIONS: Final = 1024
+KEEP_ALIVE_S: Final = "75"
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What one start of a server is told; `directory` is its own for that time."""
+
+    port: int
+    connections: int
+    workers: int
+    access_log: bool
+    directory: Path
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def room(self) -> str:
+        """The limit of connections, where a server has one. Some reserve memory for each."""
+        return str(self.connections + SPARE_CONNECTIONS)
+
+
+def application(interface: str) -> str:
+    return f"benchmarks.apps.{interface}:app"
+
+
+def granian_d(interface: str) -> Callable[[Setup], list[str]]:
+    def arguments(setup: Setup) -> list[str]:
+        return [
+            *(application(interface), "--interface", interface),
+            *("--host", "127.0.0.1", "--port", str(setup.port), "--workers", str(setup.workers)),
+            *(("--blocking-threads", "1") if interface == "wsgi" else ()),
+            *("--backlog", BACKLOG, "--backpressure", setup.room),
+            *("--http1-keep-alive-timeout", KEEP_ALIVE_S),
+            *(("--access-log",) if setup.access_log else ()),
+        ]
+
+    return arguments
+
+
+def granian(interface: str) -> Callable[[Setup], list[str]]:
+    def arguments(setup: Setup) -> list[str]:
+        return [
+            *(application(interface), "--interface", interface, "--loop", "uvloop"),
+            *("--host", "127.0.0.1", "--port", str(setup.port), "--workers", str(setup.workers)),
+            *("--runtime-threads", "1", "--blocking-threads", "1", "--http", "1", "--no-ws"),
+            *("--backlog", BACKLOG, "--backpressure", setup.room),
+            *("--http1-header-read-timeout", "60000"),  # its keep-alive time; more it does not take
+            *(("--access-log",) if setup.access_log else ()),
+        ]
+
+    return arguments
+
+
+def uvicorn(setup: Setup) -> list[str]:
+    return [
+        *(application("asgi"), "--loop", "uvloop", "--http", "httptools"),
+        *("--ws", "none", "--no-proxy-headers"),
+        *("--host", "127.0.0.1", "--port", str(setup.port), "--workers", str(setup.workers)),
+        *("--backlog", BACKLOG, "--timeout-keep-alive", KEEP_ALIVE_S),
+        *(() if setup.access_log else ("--no-access-log",)),
+    ]
+
+
+def hypercorn(setup: Setup) -> list[str]:
+    return [
+        *(application("asgi"), "--worker-class", "uvloop"),
+        *("--bind", setup.address, "--workers", str(setup.workers)),
+        *("--backlog", BACKLOG, "--keep-alive", KEEP_ALIVE_S),
+        *(("--access-logfile", "-") if setup.access_log else ()),
+    ]
+
+
+def gunicorn(interface: str, worker: str, *more: str) -> Callable[[Setup], list[str]]:
+    def arguments(setup: Setup) -> list[str]:
+        return [
+            *(application(interface), "--worker-class", worker, *more, "--no-control-socket"),
+            *("--bind", setup.address, "--workers", str(setup.workers)),
+            *("--backlog", BACKLOG, "--worker-connections", setup.room),
+            *("--keep-alive", KEEP_ALIVE_S),
+            *(("--access-logfile", "-") if setup.access_log else ()),
+        ]
+
+    return arguments
+
+
+def fastpysgi(interface: str) -> Callable[[Setup], list[str]]:
+    def arguments(setup: Setup) -> list[str]:
+        launcher = ["-m", "benchmarks.apps.under_fastpysgi"]
+        return [*launcher, f"benchmarks.apps.{interface}", str(setup.port), str(setup.workers)]
+
+    return arguments
+
+
+NGINX: Final = """
+daemon off;
+worker_processes {workers};
+pid {directory}/nginx.pid;
+error_log stderr;
+events {{ worker_connections {connections}; }}
+http {{
+    client_body_temp_path {directory}/body;
+    proxy_temp_path {directory}/proxy;
+    fastcgi_temp_path {directory}/fastcgi;
+    uwsgi_temp_path {directory}/uwsgi;
+    scgi_temp_path {directory}/scgi;
+    access_log {access_log};
+    sendfile on;
+    tcp_nopush on;
+    keepalive_timeout {keep_alive};
+    keepalive_requests 1000000000;
+    default_type text/plain;
+    server {{
+        listen {address} backlog={backlog};
+        root {directory};
+        location = /hello {{ return 200 "Hello, world!"; }}
+    }}
+}}
+"""
+
+
+def nginx(setup: Setup) -> list[str]:
+    config = setup.directory / "nginx.conf"
+    config.write_text(
+        NGINX.format(
+            workers=setup.workers,
+            directory=setup.directory,
+            connections=setup.room,
+            access_log=setup.directory / "access.log" if setup.access_log else "off",
+            keep_alive=KEEP_ALIVE_S,
+            address=setup.address,
+            backlog=BACKLOG,
+        )
+    )
+    return ["-e", "stderr", "-p", str(setup.directory), "-c", str(config)]

@@ -1,0 +1,3 @@
+dofile("benchmarks/wrk/report.lua")
+
+wrk.headers["Connection"] = "close"
