@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from granian_d.engine.contract import Wire
 
+MUCH = b"0123456789abcdef" * 64 * 1024  # 1 MiB: more than all buffers between the two ends
+BLOCK = b"x" * 65536
 PATIENCE_S = 20.0  # before something that should happen is given up; never a measure of it
 
 
@@ -234,3 +236,11 @@ class Bench:
     def _count_changed(self, count: int) -> None:
         self.counts.append(count)
         self.changed(count)
+
+
+def fill(endpoint) -> int:
+    """Write until the wire has no room; how much was written."""
+    written = len(BLOCK)
+    while endpoint.wire.write(BLOCK):
+        written += len(BLOCK)
+    return written
