@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
 from contextlib import asynccontextmanager
@@ -117,6 +118,11 @@ async def events(gate: str):
         yield b"data: now\n\n"
 
     return StreamingResponse(parts(), media_type="text/event-stream")
+
+
+@app.get("/collect")
+async def collect():
+    return {"found": gc.collect()}
 
 
 @app.get("/endless")
