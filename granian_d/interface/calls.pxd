@@ -49,6 +49,7 @@ cdef class Carrier:
     cdef _begin_within(self, Call call)
     cdef _begin(self, Call call)
     cdef _hand_over(self, Call call, awaited)
+    cdef _give_task(self, Call call)
     cdef _begin_late(self, Call call)
     cdef _go_on(self, step, value)
     cdef _end_call(self, failure)

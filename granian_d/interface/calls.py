@@ -180,6 +180,10 @@ class CarrierTask(asyncio.Task):  # type: ignore[type-arg]  # asyncio - not gene
         context: Context = self._carrier().context or super().get_context()  # type: ignore[misc]  # asyncio - of 3.12
         return context
 
+    def matters(self, whether: bool) -> None:
+        """Say if it is news when the task is destroyed; it is none while nothing is carried."""
+        super().__setattr__("_log_destroy_pending", whether)
+
     def __setattr__(self, name: str, value: object) -> None:
         self._carrier().touch()
         super().__setattr__(name, value)
@@ -228,6 +232,7 @@ class Carrier:
         self._touched = False
         self._task: CarrierTask | None = None
         self._task = CarrierTask(self, loop=calls.loop, context=calls.context(), **_EAGER)
+        self._task.matters(False)
 
     def carry(self, call: Call) -> None:
         """Begin `call`: now, if the task has come to its gate."""
@@ -248,7 +253,7 @@ class Carrier:
 
     def _put_off(self, call: Call) -> None:
         """The task itself will take the first step, in a later turn."""
-        call.task = self._task
+        self._give_task(call)
         self._calls.waits(call)
 
     def _begin_within(self, call: Call) -> None:
@@ -306,12 +311,18 @@ class Carrier:
 
     def _hand_over(self, call: Call, awaited: Any) -> None:
         """The call waits: have its task wait for the same."""
-        call.task = self._task
+        self._give_task(call)
         self._awaited = awaited
         self._handed_over = True
         self._gate.open()
         self._calls.waits(call)
         self._calls.prepare()
+
+    def _give_task(self, call: Call) -> None:
+        task = self._task
+        assert task is not None
+        task.matters(True)
+        call.task = task
 
     def touch(self) -> None:
         """Somebody has changed the task: no other call may have it."""

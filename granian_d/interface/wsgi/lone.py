@@ -50,14 +50,24 @@ class LoneApplication(WsgiApplication):
         visit: brackets the application's code on the loop's thread.
     """
 
-    __slots__ = ("_busy", "_context", "_quick_calls", "_settled", "_waiting", "visit")
+    __slots__ = (
+        "_busy",
+        "_context",
+        "_quick_calls",
+        "_settled",
+        "_turning",
+        "_waiting",
+        "visit",
+    )
 
     def __init__(self, app: Application, context: Context) -> None:
         super().__init__(app, context)
         self._context = context
         self.visit = Visit(context.loop, context.clock_ns, context.beat)
-        self._quick_calls = 0  # in a row, in the thread; written by either side, one at a time
-        self._busy = False  # a call is under way on the loop, or the next one has its turn soon
+        self._quick_calls = 0  # in a row; written where a call is, and there is one at a time
+        # A call is under way on the loop, or `_next` will be called: until then all others wait.
+        self._busy = False
+        self._turning = False  # in `_next`
         self._waiting: deque[tuple[Exchange, io.BufferedIOBase, bool]] = deque()
         self._settled: asyncio.Future[None] | None = None
 
@@ -72,8 +82,14 @@ class LoneApplication(WsgiApplication):
         """See WsgiApplication: in turn, on the loop or in the thread."""
         if self._busy:
             self._waiting.append((exchange, body, whole))
-        elif self._pool.pending or not whole or self._quick_calls < PROOF_CALLS:
+        elif not whole or self._quick_calls < PROOF_CALLS:
             self._submit(self._thread_call(exchange, body))
+        elif self._pool.pending:
+            # Whoever is given to the thread now keeps it busy for the next one: under load it
+            # would never be left.
+            self._busy = True
+            self._waiting.appendleft((exchange, body, whole))
+            self._pool.when_quiet(self._next)
         else:
             self._busy = True
             environ = self._surroundings.environ(exchange.head, exchange.peer, body)
@@ -106,31 +122,36 @@ class LoneApplication(WsgiApplication):
         spent_ns = self.visit.spent_ns
         self.visit.spent_ns = 0
         self.took(spent_ns > SLOW_NS or call.waited, call.wrote)
-        if self._waiting or spent_ns > BREATH_NS:
+        if spent_ns > BREATH_NS:
             self._loop.call_soon(self._next)
-        else:
+        elif not self._waiting or self._turning:
             self._rest()
+        elif call.turned:
+            self._next()
+        else:  # somewhere below is a request that has just come; nobody knows how deep
+            self._loop.call_soon(self._next)
 
     def soon(self, callback: Callable[[], None]) -> None:
         """Have `callback` called when the loop has turned."""
         self._loop.call_soon(callback)
 
     def _next(self) -> None:
-        """Begin the next call; or all of them, where they are for the thread."""
+        """Begin the calls that wait, as far as they end at once, or are for the thread."""
         self._busy = False
+        self._turning = True
         while self._waiting and not self._busy:
             exchange, body, whole = self._waiting.popleft()
             self.begin(exchange, body, whole)
+        self._turning = False
         if not self._busy:
             self._rest()
 
     def _rest(self) -> None:
-        """Nobody is next."""
+        """No call is under way on the loop."""
         self._busy = False
-        if self._settled is not None:
+        if self._settled is not None and not self._waiting:
             settled, self._settled = self._settled, None
-            if not settled.done():  # `settle` was cancelled
-                settled.set_result(None)
+            settled.set_result(None)
 
     # --- the end -------------------------------------------------------------------------------
 
@@ -138,8 +159,9 @@ class LoneApplication(WsgiApplication):
         """See `interface.contract.Interface`."""
         await WsgiApplication.settle(self)
         while self._busy:
-            self._settled = self._loop.create_future()
-            await self._settled
+            if self._settled is None:
+                self._settled = self._loop.create_future()
+            await asyncio.shield(self._settled)  # there may be others who wait
             await WsgiApplication.settle(self)
 
     async def shutdown(self) -> None:

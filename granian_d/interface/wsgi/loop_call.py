@@ -48,10 +48,11 @@ class LoopCall(WsgiCall):
         exchange: what is answered.
 
     Attributes:
+        turned: the loop has turned since the call began.
         waited: for room, so how long the call took was not in its hands.
     """
 
-    __slots__ = ("_close", "_context", "_owner", "_parts", "_room", "_visit", "waited")
+    __slots__ = ("_close", "_context", "_owner", "_parts", "_room", "_visit", "turned", "waited")
 
     def __init__(
         self, owner: LoneApplication, environ: Environ, body: io.BufferedIOBase, exchange: Exchange
@@ -63,6 +64,7 @@ class LoopCall(WsgiCall):
         self._parts: Iterator[bytes] | None = None
         self._close: Callable[[], object] | None = None
         self._room = True
+        self.turned = False
         self.waited = False
 
     def run(self) -> None:
@@ -169,6 +171,7 @@ class LoopCall(WsgiCall):
 
     def _go_on(self) -> None:
         """What was sent is on its way."""
+        self.turned = True
         self._visit.enter()
         try:
             made = self._context.run(self._continue)

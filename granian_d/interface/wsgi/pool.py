@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -40,7 +42,7 @@ class Pool:
         "_loop",
         "_made",
         "_most",
-        "_quiet",
+        "_on_quiet",
         "_threads",
         "pending",
     )
@@ -56,7 +58,7 @@ class Pool:
         self._made = 0
         self._closing = False
         self.pending = 0
-        self._quiet: asyncio.Future[None] | None = None
+        self._on_quiet: list[Callable[[], None]] = []
 
     def __len__(self) -> int:
         """How many threads there are."""
@@ -102,15 +104,18 @@ class Pool:
 
     async def settle(self) -> None:
         """Wait until no job runs or waits."""
-        while True:
-            with self._lock:
-                if not self.pending:
-                    return
-                self._quiet = quiet = self._loop.create_future()
-            try:
-                await quiet
-            finally:
-                self._quiet = None
+        while self.pending:
+            quiet = self._loop.create_future()
+            self.when_quiet(partial(_resolve, quiet))
+            await quiet
+
+    def when_quiet(self, callback: Callable[[], None]) -> None:
+        """Call `callback` once, on the loop's thread, when no job runs or waits any more."""
+        with self._lock:
+            if self.pending:
+                self._on_quiet.append(callback)
+                return
+        self._loop.call_soon(callback)
 
     async def close(self) -> None:
         """End the threads: idle ones now, the others after the jobs that are under way."""
@@ -132,7 +137,8 @@ class Pool:
             self.pending -= 1
             if self._backlog:
                 return self._backlog.popleft()
-            self._tell_quiet()
+            if not self.pending:
+                self._tell_quiet()
             if self._closing:
                 self._threads.discard(thread)
                 return None
@@ -150,9 +156,10 @@ class Pool:
         return thread.job
 
     def _tell_quiet(self) -> None:
-        if self._quiet is not None and not self.pending:
-            quiet, self._quiet = self._quiet, None
-            self._loop.call_soon_threadsafe(_resolve, quiet)
+        callbacks, self._on_quiet = self._on_quiet, []
+        with suppress(RuntimeError):  # the loop has been closed: nobody waits any more
+            for callback in callbacks:
+                self._loop.call_soon_threadsafe(callback)
 
 
 class _Thread(threading.Thread):

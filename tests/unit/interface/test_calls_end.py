@@ -320,3 +320,27 @@ class TestTheLastOnes:
         for probe in probes:
             (error,) = probe.ends
             assert type(error) is asyncio.CancelledError
+
+
+class TestForgotten:
+    """Calls that nobody cancels, then nobody knows."""
+
+    def test_an_idle_carrier_is_no_news(self, runner) -> None:
+        async def main():
+            stage = Stage()
+            stage.calls.prepare()
+            await stage.ok(nothing)
+            await asyncio.sleep(0)
+
+        runner.run(main())
+        gc.collect()  # see `runner`
+
+    def test_a_call_is(self, runner) -> None:
+        async def main():
+            await Stage().begin(wait_for_ever)
+
+        news = []
+        runner.get_loop().set_exception_handler(lambda _loop, context: news.append(context))
+        runner.run(main())
+        gc.collect()
+        assert [context["message"] for context in news] == ["Task was destroyed but it is pending!"]

@@ -1,100 +1,22 @@
 """One call at a time: on the loop or in the thread, and when which."""
 
 import asyncio
-import contextvars
-import gc
-import os
 import random
-import signal
 import threading
-import weakref
 
 import pytest
-import uvloop
 
-from granian_d.errors import FlowError
 from granian_d.http import states
 from granian_d.interface.registry import load
 from granian_d.interface.wsgi.intake import COLLECT_BYTES
 from granian_d.interface.wsgi.lone import BREATH_NS, PROOF_CALLS, SLOW_NS
-from granian_d.interface.wsgi.loop_call import WRITTEN_BYTES
-from granian_d.interface.wsgi.visit import Visit
 
 from .memory import MemoryExchange, context, request
-from .wsgi_serving import prove
+from .wsgi_serving import LOOP, THREAD, Clock, Notes, Turned, ask, ok, play, prove, slowly
+
+__all__ = ["play"]
 
 POST = request(method="POST", content_length=None)
-LOOP, THREAD = "MainThread", "wsgi-1"
-
-
-class Clock:
-    """Time as the test wants it."""
-
-    def __init__(self):
-        self.ns = 0
-
-    def __call__(self):
-        return self.ns
-
-
-class Notes(list):
-    """Where calls ran: the names of their threads."""
-
-    def take(self):
-        self.append(threading.current_thread().name)
-
-
-class Turned(MemoryExchange):
-    """An exchange of an engine that begins the next request from within the last `send`."""
-
-    __slots__ = ("then",)
-
-    def _end(self):
-        super()._end()
-        self.then()
-
-
-@pytest.fixture
-def play(run):
-    """Run a script over an interface with one thread."""
-
-    def play(app, script, *, proved=True, **changes):
-        async def main():
-            facts = {"blocking_threads": 1, "clock_ns": Clock(), **changes}
-            interface = load("wsgi")(app, context(asyncio.get_running_loop(), **facts))
-            if proved:
-                prove(interface)
-            await interface.startup()
-            await script(interface)
-            await interface.settle()
-            await interface.shutdown()
-            interface.close()
-            await asyncio.sleep(0)
-
-        run(main())
-
-    return play
-
-
-async def ask(interface, exchange=None):
-    exchange = exchange or MemoryExchange()
-    interface.serve(exchange)
-    await exchange.ended()
-    await interface.settle()
-    return exchange
-
-
-async def slowly(exchange):
-    """Read part by part, to the end."""
-    while exchange.state < states.FINISHED:
-        await exchange.until(
-            lambda: exchange._on_room is not None or exchange.state >= states.FINISHED
-        )
-        exchange.read()
-
-
-def ok(start_response):
-    return start_response("200 OK", [("Content-Type", "text/plain")])
 
 
 class TestProof:
@@ -355,6 +277,37 @@ class TestOneAtATime:
         play(app, script)
         assert events == [f"{what} /{n}" for n in (1, 2, 3) for what in ("call", "closed")]
 
+    @pytest.mark.parametrize("fault", ["slow", None])
+    def test_the_thread_is_left_under_load(self, play, fault) -> None:
+        """There is always a next request while one is answered, and it does not wait for ever."""
+        where, clock, most = Notes(), Clock(), 4 * PROOF_CALLS
+        exchanges = []
+
+        def app(environ, start_response):
+            where.take()
+            if fault and len(where) == PROOF_CALLS:
+                clock.ns += SLOW_NS + 1
+            ok(start_response)
+            return [b"x"]
+
+        async def script(interface):
+            def serve():
+                if len(exchanges) < most:
+                    exchanges.append(Turned())
+                    exchanges[-1].then = serve
+                    interface.serve(exchanges[-1])
+
+            for _ in range(5):
+                serve()
+            for number in range(most):
+                await exchanges[number].ended()
+
+        play(app, script, proved=False, clock_ns=clock)
+        assert len(where) == most
+        assert where[-1] == LOOP
+        assert where.index(LOOP) < PROOF_CALLS * (2 if fault else 1) + 10
+        assert THREAD not in where[where.index(LOOP) :]
+
     @pytest.mark.parametrize("streamed", [True, False])
     def test_a_request_that_begins_with_the_end_of_another(self, play, streamed) -> None:
         """On one connection, and as deep as there are requests in its buffer."""
@@ -404,248 +357,6 @@ class TestOneAtATime:
         play(app, script, clock_ns=clock)
 
 
-class TestStreaming:
-    def test_as_fast_as_the_peer(self, play) -> None:
-        made, ahead, where = [], [], Notes()
-
-        def app(environ, start_response):
-            ok(start_response)
-            for number in range(40):
-                where.take()
-                made.append(number)
-                yield b"%02d" % number
-
-        async def script(interface):
-            exchange = MemoryExchange(room_bytes=0)
-            interface.serve(exchange)
-            while exchange.state != states.FINISHED:
-                await exchange.until(
-                    lambda: exchange._on_room is not None or exchange.state == states.FINISHED
-                )
-                ahead.append(len(made) - len(exchange.sends))
-                exchange.read()
-            assert exchange.body == b"".join(b"%02d" % number for number in range(40))
-            assert exchange.crashes == []
-
-        play(app, script)
-        assert max(ahead) == 0
-        assert set(where) == {LOOP}
-
-    def test_the_loop_turns_before_the_application_goes_on(self, play) -> None:
-        turns = []
-
-        def app(environ, start_response):
-            loop = environ["test.loop"]
-            ok(start_response)
-            for _ in range(3):
-                turns.append("sent")
-                loop.call_soon(turns.append, "turned")
-                yield b"part"
-            turns.append("end")
-            loop.call_soon(turns.append, "turned")
-
-        class Closing:
-            def __init__(self, parts):
-                self.parts = parts
-
-            def __iter__(self):
-                return self.parts
-
-            def close(self):
-                turns.append("close")
-
-        def on_loop(loop):
-            def wrapped(environ, start_response):
-                return Closing(app({**environ, "test.loop": loop}, start_response))
-
-            return wrapped
-
-        async def script(interface):
-            interface.app = on_loop(asyncio.get_running_loop())
-            assert (await ask(interface)).body == b"part" * 3
-
-        play(app, script)
-        assert turns == ["sent", "turned"] * 3 + ["end", "turned", "close"]
-
-    def test_nothing_but_empty_parts(self, play) -> None:
-        """They hold nobody up, neither the loop nor the end."""
-        left = []
-
-        def app(environ, start_response):
-            ok(start_response)
-            while not left:
-                yield b""
-
-        async def script(interface):
-            exchange = MemoryExchange()
-            interface.serve(exchange)
-            for _ in range(3):
-                await asyncio.sleep(0)
-            left.append(True)
-            await exchange.ended()
-            assert (exchange.body, exchange.crashes) == (b"", [])
-
-        play(app, script)
-
-    @pytest.mark.parametrize("when", ["room", "turn"])
-    def test_the_peer_goes(self, play, when) -> None:
-        closed = []
-
-        class Endless:
-            def __iter__(self):
-                while True:
-                    yield b"x"
-
-            def close(self):
-                closed.append(threading.current_thread().name)
-
-        def app(environ, start_response):
-            ok(start_response)
-            return Endless()
-
-        async def script(interface):
-            exchange = MemoryExchange(room_bytes=0 if when == "room" else 1000)
-            interface.serve(exchange)
-            exchange.lose()
-            exchange.feed_gone()
-            await interface.settle()
-            assert (exchange.crashes, exchange.state_name) == ([], "aborted")
-
-        play(app, script)
-        assert closed == [LOOP]
-
-    def test_nothing_is_left_of_the_request(self, play) -> None:
-        class Thing:
-            pass
-
-        def app(environ, start_response):
-            environ["thing"] = thing = Thing()
-            things.append(weakref.ref(thing))
-            ok(start_response)
-            while True:
-                yield b"x"
-
-        things = []
-
-        async def script(interface):
-            exchange = MemoryExchange(room_bytes=0)
-            interface.serve(exchange)
-            exchange.lose()
-
-        gc.collect()
-        gc.disable()
-        try:
-            play(app, script)
-            assert things[0]() is None
-        finally:
-            gc.enable()
-
-    def test_write_has_an_end(self, play) -> None:
-        part = b"x" * (1 << 20)
-
-        def app(environ, start_response):
-            write = ok(start_response)
-            while True:
-                write(part)
-
-        async def script(interface):
-            exchange = await ask(interface)
-            assert [type(error) for error in exchange.crashes] == [FlowError]
-            assert exchange.state_name == "aborted"
-            assert exchange.sent_bytes == WRITTEN_BYTES + len(part)
-
-        play(app, script)
-
-
-class TestGuest:
-    """What application code finds on the loop's thread."""
-
-    def test_one_context_from_the_call_to_close(self, play) -> None:
-        variable = contextvars.ContextVar("variable", default="clean")
-        seen = []
-
-        class Body:
-            def __iter__(self):
-                for step in ("one", "two"):
-                    seen.append(variable.get())
-                    variable.set(step)
-                    yield b"x"
-
-            def close(self):
-                seen.append(variable.get())
-
-        def app(environ, start_response):
-            seen.append(variable.get())
-            variable.set("called")
-            ok(start_response)
-            return Body()
-
-        async def script(interface):
-            for _ in range(2):
-                await ask(interface)
-            assert variable.get() == "clean"
-
-        play(app, script)
-        assert seen == ["clean", "called", "one", "two"] * 2
-
-    def test_no_event_loop(self, play) -> None:
-        found = []
-
-        async def inner():
-            await asyncio.sleep(0)
-            return b"inner"
-
-        def look():
-            for get in (asyncio.get_running_loop, asyncio.get_event_loop):
-                with pytest.raises(RuntimeError, match="no"):
-                    get()
-            found.append(asyncio.run(inner()))
-            found.append(uvloop.run(inner()))
-
-        class Body:
-            def __iter__(self):
-                look()
-                yield b"x"
-
-            def close(self):
-                look()
-
-        def app(environ, start_response):
-            look()
-            ok(start_response)
-            return Body()
-
-        async def script(interface):
-            loop = asyncio.get_running_loop()
-            told = asyncio.Event()
-            loop.add_signal_handler(signal.SIGUSR1, told.set)
-            exchange = MemoryExchange()
-            loop.call_soon(interface.serve, exchange)
-            await exchange.ended()
-            await interface.settle()
-            assert exchange.crashes == []
-            assert asyncio.get_running_loop() is loop
-            os.kill(os.getpid(), signal.SIGUSR1)
-            await told.wait()
-            loop.remove_signal_handler(signal.SIGUSR1)
-
-        play(app, script)
-        assert found == [b"inner"] * 6
-
-    @pytest.mark.parametrize("error", [ValueError(), SystemExit(1), KeyboardInterrupt()])
-    def test_the_loop_is_back_after_a_failure(self, play, error) -> None:
-        def app(environ, start_response):
-            raise error
-
-        async def script(interface):
-            loop = asyncio.get_running_loop()
-            for _ in range(2):
-                assert (await ask(interface)).crashes == [error]
-                assert asyncio.get_running_loop() is loop
-
-        play(app, script)
-
-
 class TestSettling:
     def test_waits_for_all_of_them(self, play) -> None:
         called = []
@@ -660,11 +371,12 @@ class TestSettling:
             behind = MemoryExchange(request(b"/behind"))
             interface.serve(slow)
             interface.serve(behind)
-            settling = asyncio.ensure_future(interface.settle())
+            settling = [asyncio.ensure_future(interface.settle()) for _ in range(2)]
             await asyncio.sleep(0)
-            assert not settling.done()
+            assert not any(waiter.done() for waiter in settling)
             await slowly(slow)
-            await settling
+            for waiter in settling:
+                await waiter
             assert (slow.body, behind.body) == (b"xy", b"xy")
 
         play(app, script)
@@ -687,63 +399,3 @@ class TestSettling:
             await interface.settle()
 
         play(app, script)
-
-
-class TestBeats:
-    """A worker whose loop is held up by the application is alive."""
-
-    class Heart:
-        def __init__(self):
-            self.beats = threading.Semaphore(0)
-
-        def __call__(self):
-            self.beats.release()
-
-        def await_beats(self, count):
-            for _ in range(count):
-                assert self.beats.acquire(timeout=10)
-
-    def test_while_a_call_holds_the_loop(self, play) -> None:
-        heart = self.Heart()
-
-        def app(environ, start_response):
-            heart.await_beats(2)
-            ok(start_response)
-            return [b"x"]
-
-        async def script(interface):
-            assert (await ask(interface)).crashes == []
-
-        play(app, script, beat=heart)
-        assert all(thread.name != "wsgi-beat" for thread in threading.enumerate())
-
-    def test_none_without_calls(self, loop) -> None:
-        heart = self.Heart()
-        visit = Visit(loop, Clock(), heart, 0.001)
-        for _ in range(5):
-            visit.enter()
-            heart.await_beats(3)
-            visit.leave()
-            while not visit._asleep:
-                heart.beats.acquire(timeout=0.01)
-            while heart.beats.acquire(blocking=False):
-                pass
-            assert not heart.beats.acquire(timeout=0.02)
-        visit.close()
-        asyncio._set_running_loop(None)
-
-    def test_a_system_without_threads(self, loop, monkeypatch) -> None:
-        def refuse(thread):
-            raise RuntimeError("can't start new thread")
-
-        heart = self.Heart()
-        visit = Visit(loop, Clock(), heart, 0.001)
-        with monkeypatch.context() as without:
-            without.setattr(threading.Thread, "start", refuse)
-            visit.enter()
-            visit.leave()
-        visit.enter()
-        heart.await_beats(2)
-        visit.leave()
-        visit.close()
-        asyncio._set_running_loop(None)
