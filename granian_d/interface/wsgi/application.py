@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import io
-from typing import TYPE_CHECKING
+from io import BytesIO
+from typing import TYPE_CHECKING, Final
 
 from granian_d.errors import LoadError
 from granian_d.interface.wsgi.environ import Surroundings
@@ -12,8 +12,12 @@ from granian_d.interface.wsgi.pool import Pool
 from granian_d.interface.wsgi.thread_call import ThreadCall
 
 if TYPE_CHECKING:
+    import io
+
     from granian_d.http.exchange import Exchange
     from granian_d.interface.contract import Application, Context
+
+_BytesIO: Final = BytesIO  # typed in the compiled form
 
 
 class WsgiApplication:
@@ -50,7 +54,7 @@ class WsgiApplication:
     def serve(self, exchange: Exchange) -> None:
         """See `interface.contract.Interface`."""
         if exchange.head.content_length == 0:
-            self.begin(exchange, io.BytesIO(), True)
+            self.begin(exchange, _BytesIO(), True)
         else:
             Intake(exchange, self, self._loop).collect()
 

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from granian_d.errors import FlowError, InvalidResponse
 from granian_d.http.semantics import has_content
-from granian_d.interface.fields import declared_length
-from granian_d.interface.wsgi.response import encode_fields, parse_status
+from granian_d.interface.wsgi.response import encode_fields, length_of, parse_status
 
 if TYPE_CHECKING:
     import io
@@ -88,7 +87,8 @@ class WsgiCall:
         """Take the head of the response, or replace it while it has not been sent.
 
         Returns:
-            `write`, for applications that cannot return what they make.
+            `write`, for applications that cannot return what they make: the call itself, so that
+            nothing is made for those that do not want it.
         """
         if exc_info is not None:
             try:
@@ -99,9 +99,13 @@ class WsgiCall:
         elif self._given:
             raise FlowError("start_response may be called once, but for exc_info")
         number, fields = parse_status(status), encode_fields(headers)
-        self._declared = declared_length(fields)
+        self._declared = length_of(fields)
         self._status, self._fields, self._given = number, fields, True
-        return self.write
+        return self
+
+    def __call__(self, part: bytes) -> None:
+        """Be `write`."""
+        self.write(part)
 
     def write(self, part: bytes) -> None:
         """Put a part of the body from within the application."""

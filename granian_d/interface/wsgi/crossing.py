@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 HELD_BYTES: Final = 64 * 1024
 
+_AWAITED: Final = states.AWAITED  # typed in the compiled form
+
 
 class Crossing:
     """One response on its way.
@@ -147,7 +149,7 @@ class Crossing:
                 return
 
     def _open(self) -> None:
-        if self._exchange.state == states.AWAITED:
+        if self._exchange.state == _AWAITED:
             self._exchange.start(self._status, self._fields)
 
     def _send_file(self, part: FilePart) -> None:

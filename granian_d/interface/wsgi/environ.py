@@ -10,6 +10,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from granian_d import __version__
+from granian_d.http.fields import values
 from granian_d.interface.target import percent_decode
 from granian_d.interface.wsgi.file_wrapper import FileWrapper
 
@@ -21,6 +22,7 @@ Environ = dict[str, Any]
 _DEFAULT_PORTS: Final = {"http": "80", "https": "443"}
 _PROTOCOLS: Final = {version: f"HTTP/{version}" for version in ("1.0", "1.1", "2", "3")}
 _PERCENT: Final = 0x25
+_SYS: Final = vars(sys)
 
 # RFC 6265 5.4: cookie pairs are joined by a semicolon, all other lists by a comma.
 _SEPARATORS: Final = {"HTTP_COOKIE": "; "}
@@ -31,11 +33,9 @@ CACHED_KEYS: Final = 1024
 CACHED_NAME_BYTES: Final = 64
 
 
-_SET_EACH_TIME: Final = (
-    *("REQUEST_METHOD", "PATH_INFO", "QUERY_STRING", "REQUEST_URI", "RAW_URI", "SERVER_PROTOCOL"),
-    *("SERVER_NAME", "SERVER_PORT", "REMOTE_ADDR"),
-    *("wsgi.url_scheme", "wsgi.input", "wsgi.errors"),
-)
+# Templates that are remembered, one for each of our ends: a listener for all of a host's addresses
+# has as many as there are addresses.
+_MOST_TEMPLATES: Final = 64
 
 
 def _roomy(template: Environ) -> Environ:
@@ -65,12 +65,16 @@ def _key(name: bytes) -> str:
     return "HTTP_" + name.decode("latin-1").upper().replace("-", "_")
 
 
-# The names that nearly every request has.
-_KEYS: Final = {b"content-type": "CONTENT_TYPE", b"content-length": "CONTENT_LENGTH"} | {
+# The names that nearly every request has. Host is left out: it is the authority that counts.
+_KEYS: Final = {
+    b"content-type": "CONTENT_TYPE",
+    b"content-length": "CONTENT_LENGTH",
+    b"host": "",
+} | {
     name: _key(name)
     for name in (
         b"accept accept-charset accept-encoding accept-language authorization cache-control"
-        b" connection cookie dnt expect forwarded host if-match if-modified-since if-none-match"
+        b" connection cookie dnt expect forwarded if-match if-modified-since if-none-match"
         b" if-range if-unmodified-since origin pragma priority range referer sec-ch-ua"
         b" sec-ch-ua-mobile sec-ch-ua-platform sec-fetch-dest sec-fetch-mode sec-fetch-site"
         b" sec-fetch-user te traceparent tracestate transfer-encoding upgrade"
@@ -90,18 +94,31 @@ class Surroundings:
         multiprocess: there are other workers.
     """
 
-    __slots__ = ("_keys", "_prefix", "_template")
+    __slots__ = ("_errors", "_keys", "_prefix", "_template", "_templates")
 
     def __init__(self, root_path: str, multithread: bool, multiprocess: bool) -> None:
         self._prefix = root_path.encode()
         self._keys = _KEYS.copy()
+        self._errors: object = None
+        self._templates: dict[object, Environ] = {}
         self._template = _roomy(
-            dict.fromkeys(_SET_EACH_TIME, "")
-            | {
-                "GATEWAY_INTERFACE": "CGI/1.1",
-                "SERVER_SOFTWARE": f"granian-d/{__version__}",
+            {
+                "REQUEST_METHOD": "GET",
                 "SCRIPT_NAME": self._prefix.decode("latin-1"),
+                "PATH_INFO": "",
+                "QUERY_STRING": "",
+                "REQUEST_URI": "",
+                "RAW_URI": "",
+                "SERVER_NAME": "",
+                "SERVER_PORT": "",
+                "SERVER_PROTOCOL": "HTTP/1.1",
+                "SERVER_SOFTWARE": f"granian-d/{__version__}",
+                "GATEWAY_INTERFACE": "CGI/1.1",
+                "REMOTE_ADDR": "",
                 "wsgi.version": (1, 0),
+                "wsgi.url_scheme": "http",
+                "wsgi.input": None,
+                "wsgi.errors": None,
                 "wsgi.multithread": multithread,
                 "wsgi.multiprocess": multiprocess,
                 "wsgi.run_once": False,
@@ -112,31 +129,60 @@ class Surroundings:
 
     def environ(self, head: RequestHead, peer: Peer, body: object) -> Environ:
         """The environ of one request, `body` being its wsgi.input."""
+        environ = self._beginning(peer, head.authority)
         raw_path = head.raw_path
         path = uri = raw_path.decode("latin-1")
         if self._prefix or _PERCENT in raw_path:
             path = self._path_info(raw_path)
-        query = ""
         if head.query:
             query = head.query.decode("latin-1")
             uri = f"{uri}?{query}"
-        environ = self._template.copy()
+            environ["QUERY_STRING"] = query
         environ["REQUEST_METHOD"] = head.method
         environ["PATH_INFO"] = path
-        environ["QUERY_STRING"] = query
         environ["REQUEST_URI"] = uri
         environ["RAW_URI"] = uri
-        environ["SERVER_PROTOCOL"] = _PROTOCOLS[head.version]
-        environ["wsgi.url_scheme"] = peer.scheme
         environ["wsgi.input"] = body
-        environ["wsgi.errors"] = sys.stderr
-        _add_ends(environ, head.authority, peer)
+        if head.version != "1.1":
+            environ["SERVER_PROTOCOL"] = _PROTOCOLS[head.version]
         self._add_fields(environ, head.fields)
         if head.authority:
             environ["HTTP_HOST"] = head.authority.decode("latin-1")
+        else:
+            _add_host(environ, head.fields)
         if "CONTENT_LENGTH" in environ:  # as the engine understood it
             environ["CONTENT_LENGTH"] = str(head.content_length)
         return environ
+
+    def _beginning(self, peer: Peer, authority: bytes) -> Environ:
+        """An environ that knows the two ends of the connection."""
+        if _SYS["stderr"] is not self._errors:  # it has been replaced
+            self._templates.clear()
+            self._errors = _SYS["stderr"]
+        server, client = peer.server, peer.client
+        template = self._templates.get(server)
+        if template is None:
+            template = self._new_template(server)
+        environ = template.copy()
+        if peer.scheme != "http":
+            environ["wsgi.url_scheme"] = peer.scheme
+        if server is None or server[1] is None:
+            _name_by_authority(environ, authority, peer.scheme)
+        if client is not None:
+            port = client[1]
+            environ["REMOTE_ADDR"] = client[0]
+            environ["REMOTE_PORT"] = f"{port}"
+        return environ
+
+    def _new_template(self, server: tuple[str, int | None] | None) -> Environ:
+        template = self._template.copy()
+        template["wsgi.errors"] = self._errors
+        if server is not None and server[1] is not None:
+            template["SERVER_NAME"] = server[0]
+            template["SERVER_PORT"] = str(server[1])
+        if len(self._templates) < _MOST_TEMPLATES:
+            self._templates[server] = template
+        return template
 
     def _path_info(self, raw_path: bytes) -> str:
         """The path behind the mount point.
@@ -155,10 +201,13 @@ class Surroundings:
             key = self._keys.get(name)
             if key is None:
                 key = self._new_key(name)
-            if key in environ:
-                environ[key] += _SEPARATORS.get(key, ",") + value.decode("latin-1")
-            elif key:
-                environ[key] = value.decode("latin-1")
+            if not key:
+                continue
+            size = len(environ)
+            text = value.decode("latin-1")
+            before = environ.setdefault(key, text)
+            if len(environ) == size:  # it is there already
+                environ[key] = before + _SEPARATORS.get(key, ",") + text
 
     def _new_key(self, name: bytes) -> str:
         key = _key(name)
@@ -167,21 +216,20 @@ class Surroundings:
         return key
 
 
-def _add_ends(environ: Environ, authority: bytes, peer: Peer) -> None:
-    """The two ends of the connection; SERVER_NAME and SERVER_PORT must never be empty."""
-    server = peer.server
-    if server is not None and server[1] is not None:
-        environ["SERVER_NAME"] = server[0]
-        environ["SERVER_PORT"] = str(server[1])
-    else:  # a unix socket has neither; the client's view of us is the best there is
-        name, colon, port = authority.decode("latin-1").rpartition(":")
-        if not colon or not port.isdigit():
-            name, port = authority.decode("latin-1").removesuffix(":"), ""
-        environ["SERVER_NAME"] = name.strip("[]") or "localhost"
-        environ["SERVER_PORT"] = port or _DEFAULT_PORTS[peer.scheme]
-    client = peer.client
-    if client is None:
-        environ["REMOTE_ADDR"] = ""
-    else:
-        environ["REMOTE_ADDR"] = client[0]
-        environ["REMOTE_PORT"] = str(client[1])
+def _add_host(environ: Environ, fields: Fields) -> None:
+    """HTTP_HOST where there is no authority: as a rule, there is no Host either."""
+    hosts = values(fields, b"host")
+    if hosts:
+        environ["HTTP_HOST"] = b",".join(hosts).decode("latin-1")
+
+
+def _name_by_authority(environ: Environ, authority: bytes, scheme: str) -> None:
+    """SERVER_NAME and SERVER_PORT, which must never be empty, of a unix socket.
+
+    It has neither; the client's view of us is the best there is.
+    """
+    name, colon, port = authority.decode("latin-1").rpartition(":")
+    if not colon or not port.isdigit():
+        name, port = authority.decode("latin-1").removesuffix(":"), ""
+    environ["SERVER_NAME"] = name.strip("[]") or "localhost"
+    environ["SERVER_PORT"] = port or _DEFAULT_PORTS[scheme]

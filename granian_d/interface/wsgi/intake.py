@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from granian_d.interface.wsgi.application import WsgiApplication
 
 COLLECT_BYTES: Final = 64 * 1024  # held for one request before, and while, it has a thread
+_COLLECT_BYTES: Final = COLLECT_BYTES  # typed in the compiled form
 RESUME_BYTES: Final = COLLECT_BYTES // 2  # below this, more is pulled
 
 
@@ -63,7 +64,7 @@ class Intake:
                 return
             self._parts.append(part)
             self._held_bytes += len(part)
-            if self._held_bytes > COLLECT_BYTES:
+            if self._held_bytes > _COLLECT_BYTES:
                 stream = BodyStream(exchange, self._loop, self._parts)
                 self._owner.begin(exchange, io.BufferedReader(stream, COLLECT_BYTES), False)
                 return

@@ -32,11 +32,16 @@ SLOW_NS: Final = 10_000_000
 # So many quick calls in a row are the proof. Who is slow once in a hundred calls stays in the
 # thread for the most part; who is slow once in ten thousand is on the loop nearly always.
 PROOF_CALLS: Final = 100
-_NEVER: Final = -1
+_NEVER: Final = -1  # of the row: there will be no proof
 
 # After a call of that length the loop turns before the next one, so that a batch of requests does
 # not hold up what the first of them were answered. A turn costs about a hundredth of it.
 BREATH_NS: Final = 200_000
+
+# The same, typed in the compiled form.
+_SLOW_NS: Final = SLOW_NS
+_PROOF_CALLS: Final = PROOF_CALLS
+_BREATH_NS: Final = BREATH_NS
 
 
 class LoneApplication(WsgiApplication):
@@ -82,7 +87,7 @@ class LoneApplication(WsgiApplication):
         """See WsgiApplication: in turn, on the loop or in the thread."""
         if self._busy:
             self._waiting.append((exchange, body, whole))
-        elif not whole or self._quick_calls < PROOF_CALLS:
+        elif not whole or self._quick_calls < _PROOF_CALLS:
             self._submit(self._thread_call(exchange, body))
         elif self._pool.pending:
             # Whoever is given to the thread now keeps it busy for the next one: under load it
@@ -93,7 +98,8 @@ class LoneApplication(WsgiApplication):
         else:
             self._busy = True
             environ = self._surroundings.environ(exchange.head, exchange.peer, body)
-            call = LoopCall(self, environ, body, exchange)
+            call = LoopCall.__new__(LoopCall)
+            call.prepare(self, environ, body, exchange)
             call.run()
 
     def _thread_call(self, exchange: Exchange, body: io.BufferedIOBase) -> ThreadCall:
@@ -114,15 +120,15 @@ class LoneApplication(WsgiApplication):
             self._quick_calls = _NEVER
         elif slow:
             self._quick_calls = 0
-        elif self._quick_calls < PROOF_CALLS:
+        elif self._quick_calls < _PROOF_CALLS:
             self._quick_calls += 1
 
     def ended(self, call: LoopCall) -> None:
         """The call on the loop is over: who is next?"""
         spent_ns = self.visit.spent_ns
         self.visit.spent_ns = 0
-        self.took(spent_ns > SLOW_NS or call.waited, call.wrote)
-        if spent_ns > BREATH_NS:
+        self.took(spent_ns > _SLOW_NS or call.waited, call.wrote)
+        if spent_ns > _BREATH_NS:
             self._loop.call_soon(self._next)
         elif not self._waiting or self._turning:
             self._rest()
@@ -194,4 +200,4 @@ class _TimedCall(ThreadCall):
         """See ThreadCall."""
         began_ns = self._clock_ns()
         ThreadCall.run(self)
-        self._owner.took(self._clock_ns() - began_ns > SLOW_NS, self.wrote)
+        self._owner.took(self._clock_ns() - began_ns > _SLOW_NS, self.wrote)

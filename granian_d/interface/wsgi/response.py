@@ -10,9 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from granian_d.errors import InvalidResponse
 from granian_d.http.semantics import REASONS
+from granian_d.interface.fields import declared_length
 
 if TYPE_CHECKING:
     from granian_d.http.message import Fields
+
+_ZERO: Final = ord("0")
+_NINE: Final = ord("9")
+_SAFE_DIGITS: Final = 18  # of a number that 64 bits can hold
 
 _STATUS: Final = re.compile(r"([0-9]{3}) .*")
 
@@ -74,12 +79,34 @@ def encode_fields(headers: Any) -> Fields:
             raw = _NAMES.get(name)
             if raw is None:
                 raw = _encode_name(name)
-            fields.append((raw, value.encode("latin-1")))
+            octets = _latin_1(value) if type(value) is str else value.encode("latin-1")
+            fields.append((raw, octets))
     except (AttributeError, TypeError, ValueError) as error:
         raise InvalidResponse(
             f"{pair!r} is not a header: a pair of str that fit ISO 8859-1"
         ) from error
     return fields
+
+
+def length_of(fields: Fields) -> int | None:
+    """`declared_length` of encoded fields; quick for what nearly all responses have.
+
+    Raises:
+        InvalidResponse: see there.
+    """
+    for name, value in fields:
+        if len(name) == 14 and name.lower() == b"content-length":
+            length = 0
+            for digit in value:
+                if digit < _ZERO or digit > _NINE:
+                    return declared_length(fields)
+                length = length * 10 + digit - _ZERO
+            return length if 0 < len(value) <= _SAFE_DIGITS else declared_length(fields)
+    return None
+
+
+def _latin_1(text: str) -> bytes:
+    return text.encode("latin-1")
 
 
 def _encode_name(name: str) -> bytes:

@@ -84,7 +84,8 @@ class Visit:
 
     def leave(self) -> None:
         """It has run."""
-        self.spent_ns += self._clock_ns() - self._entered_ns
+        left_ns = self._clock_ns()
+        self.spent_ns += left_ns - self._entered_ns
         _set_running_loop(self._loop)
         self._inside = False
 

@@ -7,6 +7,7 @@ import pytest
 
 from granian_d import __version__
 from granian_d.errors import LoadError
+from granian_d.http.message import Peer
 from granian_d.interface.registry import load
 from granian_d.interface.wsgi.environ import CACHED_KEYS, CACHED_NAME_BYTES, Surroundings
 from granian_d.interface.wsgi.file_wrapper import FileWrapper
@@ -72,6 +73,36 @@ def test_environs_are_not_shared() -> None:
     surroundings = Surroundings("", True, True)
     surroundings.environ(request(), TCP, io.BytesIO()).clear()
     assert surroundings.environ(request(), TCP, io.BytesIO())["wsgi.version"] == (1, 0)
+
+
+def test_each_connection_has_its_own_ends() -> None:
+    surroundings = Surroundings("", multithread=True, multiprocess=True)
+    keys = ("SERVER_NAME", "SERVER_PORT", "REMOTE_ADDR", "wsgi.url_scheme")
+    for _ in range(2):
+        for peer, ends in (
+            (TCP, ("192.0.2.1", "8000", "192.0.2.7", "http")),
+            (TCP6, ("2001:db8::1", "8443", "2001:db8::7", "https")),
+            (UNIX, ("example.org", "80", "", "http")),
+        ):
+            environ = surroundings.environ(request(), peer, io.BytesIO())
+            assert tuple(environ[key] for key in keys) == ends
+
+
+def test_more_ends_than_are_remembered() -> None:
+    surroundings = Surroundings("", multithread=True, multiprocess=True)
+    for number in range(200):
+        peer = Peer(("192.0.2.7", 1), (f"2001:db8::{number:x}", number))
+        environ = surroundings.environ(request(), peer, io.BytesIO())
+        assert environ["SERVER_NAME"] == f"2001:db8::{number:x}"
+        assert environ["SERVER_PORT"] == str(number)
+
+
+def test_errors_are_the_stderr_of_the_moment(monkeypatch) -> None:
+    surroundings = Surroundings("", multithread=True, multiprocess=True)
+    for _ in range(2):
+        monkeypatch.setattr(sys, "stderr", io.StringIO())
+        environ = surroundings.environ(request(), TCP, io.BytesIO())
+        assert environ["wsgi.errors"] is sys.stderr
 
 
 def test_path_in_latin_1() -> None:
@@ -183,6 +214,12 @@ class TestFields:
         assert environ["HTTP_HOST"] == "x.org"
         environ = environ_of(request(fields=[], authority=b"", version="1.0"))
         assert "HTTP_HOST" not in environ
+        environ = environ_of(request(fields=[(b"host", b"")], authority=b""))
+        assert environ["HTTP_HOST"] == ""
+
+    def test_equal_values_are_joined_as_well(self) -> None:
+        environ = environ_of(request(fields=[(b"x-mine", b"1"), (b"x-mine", b"1")]))
+        assert environ["HTTP_X_MINE"] == "1,1"
 
 
 def test_what_cannot_be_called_is_no_application(loop) -> None:

@@ -8,6 +8,8 @@ from wsgiref.validate import validator
 import pytest
 
 from granian_d.errors import FlowError, InvalidResponse
+from granian_d.interface.fields import declared_length
+from granian_d.interface.wsgi.response import length_of
 
 from .memory import MemoryExchange, request
 from .wsgi_serving import in_a_thread, place, serve
@@ -356,3 +358,21 @@ class TestIsolation:
         serve(app)
         assert threads[0] is not threading.current_thread()
         assert not threads[0].is_alive()
+
+
+class TestLength:
+    """The quick reading of Content-Length says what the thorough one says."""
+
+    @pytest.mark.parametrize("digits", [b"0", b"007", b" 12\t", b"9" * 18, b"9" * 19, b"9" * 40])
+    @pytest.mark.parametrize("name", [b"content-length", b"CONTENT-LENGTH"])
+    def test_a_number(self, name, digits) -> None:
+        fields = [(b"x-fourteen-abc", b"1"), (name, digits)]
+        assert length_of(fields) == declared_length(fields) == int(digits)
+
+    @pytest.mark.parametrize("digits", [b"", b" ", b"-1", b"+1", b"1_0", b"1 0", b"\xb2"])
+    def test_no_number(self, digits) -> None:
+        with pytest.raises(InvalidResponse, match="Content-Length is not a number"):
+            length_of([(b"content-length", digits)])
+
+    def test_none(self) -> None:
+        assert length_of([(b"content-type", b"text/plain")]) is None
