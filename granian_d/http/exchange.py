@@ -195,8 +195,12 @@ class Exchange:
         """Send `count` bytes of a file from `offset` as the rest of the body.
 
         The engine may use sendfile(2); this one reads and sends under back-pressure. The caller
-        closes `fd` when `done` was called: with True when the response is finished, with False
-        when it was cut (peer gone, or the file was shorter than said).
+        closes `fd` when `done` was called, and not before: with True when the response is finished,
+        with False when it was cut (peer gone, or the file was shorter than said), or when somebody
+        else has ended it meanwhile.
+
+        Raises:
+            FlowError: not started, or finished; `done` is not called.
         """
         try:
             while count > 0:
@@ -208,7 +212,7 @@ class Exchange:
                 count -= len(part)
                 room = self.send(part, last=count == 0)
                 if count and not room:
-                    self.when_room(partial(self.send_file, fd, offset, count, done))
+                    self.when_room(partial(self._go_on_with_file, fd, offset, count, done))
                     return
             if self.state == states.STARTED:
                 self.finish()
@@ -219,6 +223,14 @@ class Exchange:
             self.observer.crashed(self, error)
             self.fail()
         done(self.state == states.FINISHED)
+
+    def _go_on_with_file(
+        self, fd: int, offset: int, count: int, done: Callable[[bool], None]
+    ) -> None:
+        if self.state == states.STARTED:
+            self.send_file(fd, offset, count, done)
+        else:
+            done(False)
 
     def finish(self, trailers: Sequence[tuple[bytes, bytes]] = ()) -> None:
         """End the response; trailers go out where the wire and the peer allow them.

@@ -52,6 +52,8 @@ cdef class DirectConnection(PolledWire):
     cdef int _send_output(self) except -1
     cdef int _send(self, const char* data, Py_ssize_t size, bytes body) except -1
     cdef int _flush(self) except -1
+    cdef int _hand_over(self) except -1
+    cdef int _watch_room(self) except -1
     cdef int _tell_room(self) except -1
     cdef int _half_close(self) except -1
     cdef int _close(self) except -1

@@ -14,8 +14,8 @@ from libc.errno cimport EAGAIN, EINTR, errno
 from libc.math cimport INFINITY
 from libc.string cimport memcpy
 
-from granian_d.engine.native.wire cimport NativeEndpoint
-from granian_d.transport.outflow cimport BROKEN, TAKEN, Handover, Outflow, offer
+from granian_d.engine.native.wire cimport FileSpan, NativeEndpoint
+from granian_d.transport.outflow cimport BROKEN, FULL, TAKEN, Handover, Outflow, offer
 from granian_d.transport.poll cimport (
     EPOLLERR,
     EPOLLHUP,
@@ -39,7 +39,7 @@ cdef extern from "sys/socket.h" nogil:
 
 
 cdef enum:
-    SHARE = 4  # calls of recv, or of sendmsg, for one connection a turn: others wait
+    SHARE = 4  # calls of recv, or of sendmsg and sendfile, for one connection a turn: others wait
 
 
 cdef class Owner:
@@ -52,6 +52,9 @@ cdef class Owner:
 
 cdef class DirectConnection(PolledWire):
     """One socket, and the Wire of its endpoint."""
+
+    def __cinit__(self):
+        self.takes_files = True
 
     # --- called by the poll --------------------------------------------------------------------
 
@@ -163,6 +166,27 @@ cdef class DirectConnection(PolledWire):
             self.poll.later(self)
         return not self._full and self.fd >= 0
 
+    cdef bint put_file(self, bytes head, FileSpan file) except -1:
+        """Queue octets and then a part of a file, and hand over what the socket takes of it."""
+        cdef bint first = self._outflow is None
+        cdef Py_ssize_t queued = self._output + PyBytes_GET_SIZE(head) + file.left
+        if self.fd < 0:
+            return False
+        if first:
+            self._outflow = Outflow.__new__(Outflow)
+            self._outflow.keep(self.poll.output, self._output, None, 0)
+            self._output = 0
+        self._outflow.keep(NULL, 0, head, 0)
+        self._outflow.keep_file(file)
+        if first:
+            self._hand_over()
+            self._burst += queued - self.queued()
+        self._full = self._full or self._outflow is not None
+        if not self._full and self._burst > self.owner.high_water:
+            self._full = True
+            self.poll.later(self)
+        return not self._full and self.fd >= 0
+
     cpdef int pause(self) except -1:
         self._paused = not self._finishing
         return 0
@@ -226,13 +250,20 @@ cdef class DirectConnection(PolledWire):
                 taken = 0
             self._outflow = Outflow.__new__(Outflow)
         self._outflow.keep(data, size, body, taken)
-        if not self._awaits_room:
-            self._awaits_room = True
-            self.poll.watch_room(self, True)
-        return 0
+        return self._watch_room()
 
     cdef int _flush(self) except -1:
-        """The socket has room: hand it the queue."""
+        """The socket has room: hand it the queue, and see what can be done behind it."""
+        self._hand_over()
+        if self.fd < 0:
+            return 0
+        self._tell_room()
+        if self._finishing and self._outflow is None:
+            self._half_close()
+        return 0
+
+    cdef int _hand_over(self) except -1:
+        """Hand over the queue as far as the socket takes it, and the share of the turn goes."""
         cdef Handover said = TAKEN
         cdef int calls
         for calls in range(SHARE):
@@ -240,19 +271,26 @@ cdef class DirectConnection(PolledWire):
             if said != TAKEN:
                 break
         if said == BROKEN:
-            return self._close()
+            return self.abort()
         self._flushes_on = said == TAKEN
         if self._flushes_on:
             self.poll.later(self)
+        if said == FULL:
+            self._watch_room()
         if self._outflow.size == 0:
             self._outflow = None
-        self._tell_room()
-        if self._finishing and self._outflow is None:
-            self._half_close()
+        return 0
+
+    cdef int _watch_room(self) except -1:
+        if not self._awaits_room:
+            self._awaits_room = True
+            self.poll.watch_room(self, True)
         return 0
 
     cdef int _tell_room(self) except -1:
         """Let whoever was told to wait write on, if there is room for it now."""
+        if self._outflow is not None and self._outflow.files:
+            return 0
         if self._full and self.queued() <= self.owner.low_water:
             self._full = False
             self._burst = 0

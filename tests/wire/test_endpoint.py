@@ -737,6 +737,20 @@ def test_a_file_that_is_lost_in_the_middle(engine: Any, file: int) -> None:
     assert ends == [False]
 
 
+def test_a_file_whose_answer_somebody_else_finishes(engine: Any, file: int) -> None:
+    app = Held()
+    line = Line(engine, app, high_water=1000)
+    line.feed(request())
+    ends: list[bool] = []
+    app.last.start(200, [])
+    app.last.send_file(file, 0, 512_000, ends.append)
+    app.last.finish()
+    assert ends == [False]
+    assert line.sent.endswith(b"\r\n0\r\n\r\n")
+    line.take(1_000_000)
+    assert ends == [False]
+
+
 def test_a_file_of_another_length_than_declared_is_found_in_a_callback_too(
     engine: Any, file: int
 ) -> None:

@@ -3,7 +3,7 @@
 from granian_d.engine.contract cimport Clock
 from granian_d.engine.native.answer cimport Answer, Framing
 from granian_d.engine.native.chunks cimport Chunks
-from granian_d.engine.native.wire cimport NativeEndpoint, NativeWire
+from granian_d.engine.native.wire cimport FileSpan, NativeEndpoint, NativeWire
 from granian_d.http.exchange cimport Exchange, Observer
 from granian_d.http.message cimport Peer, RequestHead
 
@@ -65,6 +65,8 @@ cdef class H1Endpoint(NativeEndpoint):
     cdef bint _persists
 
     cdef bint write(self, const char* data, Py_ssize_t size, bytes body) except -1
+    cdef bint write_file(self, bytes head, FileSpan file) except -1
+    cdef bint _mind_room(self, bint room) except -1
     cdef bint may_persist(self, H1Exchange exchange, bint whole) except -1
     cdef int body_wanted(self, H1Exchange exchange) except -1
     cdef int part_taken(self, H1Exchange exchange, Py_ssize_t count) except -1
@@ -102,6 +104,7 @@ cdef class H1Endpoint(NativeEndpoint):
 cdef class H1Exchange(Exchange):
     cdef bint continued
     cdef bint head_out
+    cdef bint passed_on  # the rest of the body is a file that the wire has
     cdef bint persistent
     cdef bint _head_request
     cdef bint _old
@@ -114,5 +117,7 @@ cdef class H1Exchange(Exchange):
     cdef int overrule(self, violation, Py_ssize_t body_bytes, error) except -1
     cdef int _demand(self, str move) except -1
     cdef bint _put(self, bytes data, bint last, list trailers) except -1
+    cdef bint _may_pass_on(self, FileSpan file) except -1
+    cdef int _pass_on(self, FileSpan file) except -1
     cdef int _check_length(self, Py_ssize_t count, bint last) except -1
     cdef bytes _open(self, long long whole, bint trailers)

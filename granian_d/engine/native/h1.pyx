@@ -33,9 +33,12 @@ from granian_d.engine.native.answer cimport (
 )
 from granian_d.engine.native.chunks cimport Chunks
 from granian_d.engine.native.head cimport Facts, read_head
-from granian_d.engine.native.wire cimport NativeEndpoint, NativeWire, native_wire
+from granian_d.engine.native.wire cimport FileSpan, NativeEndpoint, NativeWire, native_wire
 from granian_d.http.exchange cimport Exchange, Observer
 from granian_d.http.message cimport Peer, RequestHead
+
+import os
+from functools import partial
 
 from granian_d.engine.pure import h1_answer
 from granian_d.engine.pure.h1_head import HeadIntake, judge_head
@@ -224,7 +227,15 @@ cdef class H1Endpoint(NativeEndpoint):
         if count == 0:
             return self._room
         self._written += count
-        self._room = self._wire.put(data, size, body)
+        return self._mind_room(self._wire.put(data, size, body))
+
+    cdef bint write_file(self, bytes head, FileSpan file) except -1:
+        """Hand a part of a file to the wire; False when it has no room for more."""
+        self._written += PyBytes_GET_SIZE(head) + file.left
+        return self._mind_room(self._wire.put_file(head, file))
+
+    cdef bint _mind_room(self, bint room) except -1:
+        self._room = room
         if self._room:
             self._write_deadline = INFINITY
         else:
@@ -278,6 +289,8 @@ cdef class H1Endpoint(NativeEndpoint):
         self._patience.request_s = self._terms.idle_s
         self._patience.since = self._clock.now
         self._patience.body_since = INFINITY
+        if exchange._on_room is not None:
+            exchange.feed_room()  # a file that is being sent: there will be no other news
         self._finished(exchange)
         if self._has_body:
             self._discard = DISCARDED_BYTES
@@ -707,10 +720,17 @@ cdef class H1Exchange(Exchange):
 
     def send_file(self, fd, offset, count, done):
         """Send a part of a file; see Exchange."""
+        cdef FileSpan file
         if self.state == STARTED and not semantics.has_content(self.head.method, self.status):
             self.finish()  # without reading what will not be sent
             done(True)
             return
+        if self.state == STARTED and count > 0 and self._endpoint._wire.takes_files:
+            file = FileSpan(fd, offset, count)
+            if self._may_pass_on(file):
+                self._pass_on(file)
+                self._file_moved(file, count, done)
+                return
         Exchange.send_file(self, fd, offset, count, done)
 
     cpdef abort(self):
@@ -815,6 +835,45 @@ cdef class H1Exchange(Exchange):
             self._endpoint.answered(self)
         return room
 
+    cdef bint _may_pass_on(self, FileSpan file) except -1:
+        """Whether the file is all of the body that is left, and goes out as it is."""
+        if not self.head_out:
+            return self._answer.length == file.left and file.is_there()
+        if self._framing.kind == LENGTH:
+            return self._left_of_answer == file.left and file.is_there()
+        return self._framing.kind == UNTIL_CLOSE and file.is_there()
+
+    cdef int _pass_on(self, FileSpan file) except -1:
+        """Give the file to the wire, behind what must stand before it."""
+        cdef bytes head = b""
+        cdef bytes connection
+        cdef bytes date
+        cdef char* to
+        if not self.head_out:
+            connection = self._open(-1, False)
+            date = date_line()
+            to = _reserve(head_bound(self._answer, connection))
+            head = PyBytes_FromStringAndSize(
+                to, write_head(to, self._answer, self._framing, date, connection)
+            )
+        self.passed_on = True
+        self._endpoint.write_file(head, file)
+        return 0
+
+    def _file_moved(self, FileSpan file, count, done):
+        """Some of the file has been sent, all of it, or it never will be."""
+        cdef bint whole = self.state == STARTED and file.left == 0
+        if self.state == STARTED and not whole:
+            self.when_room(partial(self._file_moved, file, count, done))
+            return
+        self.sent_bytes += count - file.left
+        if whole:
+            self.state = FINISHED
+            self._endpoint.answered(self)
+        elif file.error:
+            self.observer.crashed(self, OSError(file.error, os.strerror(file.error)))
+        done(whole)
+
     cdef int _check_length(self, Py_ssize_t count, bint last) except -1:
         """Refuse a body that breaks the length that was declared for it."""
         cdef long long left = self._left_of_answer
@@ -824,6 +883,9 @@ cdef class H1Exchange(Exchange):
             if self._head_request or status == 204 or status == 205 or status == 304:
                 return 0
             left = self._answer.length
+        elif self.passed_on:
+            self.abort()  # the caller of `send_file` has its file back, so the wire must not need it
+            raise InvalidResponse("a file is being sent as the rest of the body")
         if left < 0 or not (count > left or (last and count < left)):
             return 0
         if self.head_out:

@@ -1,13 +1,51 @@
 """The two halves of a connection as C sees them; `engine.contract` says what each call means."""
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
+from posix.stat cimport S_ISREG, fstat, struct_stat
+
+
+cdef class FileSpan:
+    """A part of a file on its way to the peer; the wire that has it counts down what is left.
+
+    Args:
+        fd: of the file. Its owner may close it when nothing is left, when the wire was aborted,
+            and when the connection is lost.
+        offset: where the part begins.
+        left: its octets.
+    """
+
+    def __init__(self, int fd, long long offset, long long left):
+        self.fd = fd
+        self.offset = offset
+        self.left = left
+
+    cdef bint is_there(self) noexcept:
+        """A regular file that is long enough, as far as can be seen now."""
+        cdef struct_stat facts
+        return (
+            fstat(self.fd, &facts) == 0
+            and S_ISREG(facts.st_mode)
+            and 0 <= self.offset <= facts.st_size - self.left
+        )
 
 
 cdef class NativeWire:
-    """A transport that the native engine calls without Python in between."""
+    """A transport that the native engine calls without Python in between.
+
+    Attributes:
+        takes_files: it has `put_file`; of others the engine asks `put` alone.
+    """
 
     cdef bint put(self, const char* data, Py_ssize_t size, bytes body) except -1:
         """Queue `size` octets and then `body` (None: nothing); False to wait for `feed_room`."""
+        raise NotImplementedError
+
+    cdef bint put_file(self, bytes head, FileSpan file) except -1:
+        """Queue `head` and then a part of a file; False to wait for `feed_room`.
+
+        While some of the file is left there is no room. Where it cannot be read, or is shorter than
+        said, the connection is aborted: the peer must not take the answer for complete.
+        """
         raise NotImplementedError
 
     cpdef int pause(self) except -1:
@@ -31,6 +69,10 @@ cdef class NativeWire:
     def write(self, bytes data):
         """Queue octets; False to wait for `feed_room`."""
         return self.put(NULL, 0, data)
+
+    def write_file(self, bytes head not None, FileSpan file not None):
+        """Queue octets and then a part of a file; False to wait for `feed_room`."""
+        return self.put_file(head, file)
 
     def queued_bytes(self):
         """Octets that the peer has not taken yet."""

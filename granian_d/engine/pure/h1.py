@@ -208,6 +208,7 @@ class H1Endpoint:
         self._exchange = None
         self._buffered_bytes = 0
         self._patience.answered()
+        exchange.feed_room()  # a file that is being sent: there will be no other news
         self.observer.finished(exchange)
         body = self._body
         if body is not None:
