@@ -36,6 +36,7 @@ SOURCES = (
     "granian_d/interface/calls.py",
     "granian_d/interface/fields.py",
     "granian_d/interface/gate.py",
+    "granian_d/interface/stepping.pyx",
     "granian_d/interface/target.py",
     "granian_d/interface/asgi/acts.py",
     "granian_d/interface/asgi/application.py",

@@ -4,6 +4,7 @@ cdef class Peer:
     cdef public object client
     cdef public object server
     cdef public str scheme
+    cdef public object prepared
 
 cdef class RequestHead:
     cdef public str method

@@ -8,7 +8,7 @@ are kept as received.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Any, Literal
 
 Fields = list[tuple[bytes, bytes]]
 FieldPairs = Iterable[tuple[bytes, bytes]]
@@ -22,9 +22,10 @@ class Peer:
         client: (address, port) of the peer; None on a unix socket.
         server: (address, port) of our end; (path, None) on a unix socket.
         scheme: "http" or "https".
+        prepared: what an interface has made of them, for every request of the connection.
     """
 
-    __slots__ = ("client", "scheme", "server")
+    __slots__ = ("client", "prepared", "scheme", "server")
 
     def __init__(
         self,
@@ -35,6 +36,7 @@ class Peer:
         self.client = client
         self.server = server
         self.scheme = scheme
+        self.prepared: Any = None
 
 
 class RequestHead:

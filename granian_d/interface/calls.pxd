@@ -1,6 +1,9 @@
 # Types for the compiled form of calls.py; what each of them does stands there.
 
 from granian_d.interface.gate cimport Gate
+from granian_d.interface.stepping cimport copied, count_holders, run_in, step
+
+cdef object _RETURNED, _enter_task, _leave_task
 
 
 cdef class Call:
@@ -53,7 +56,10 @@ cdef class Carrier:
     cdef _begin_late(self, Call call)
     cdef _go_on(self, step, value)
     cdef _end_call(self, failure)
-    cdef int _holders(self) except -1
+    cdef enter(self, Call call)
     cdef _take_over(self)
     cdef _take_over_cancelled(self, error)
     cdef _leave(self)
+
+
+cpdef _take_first_step(Carrier carrier, Call call)

@@ -18,11 +18,13 @@ from __future__ import annotations
 import asyncio
 import sys
 from contextvars import copy_context
+from functools import partial
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final
-from weakref import getweakrefcount
 
+from granian_d.interface.carrier_task import CarrierTask
 from granian_d.interface.gate import Gate
+from granian_d.interface.stepping import copied, count_holders, run_in, step
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
@@ -99,7 +101,7 @@ class Calls:
         """A context for one call. Not a copy of the current one: that may be another call's."""
         if self._context is None:
             self._context = copy_context()
-        return self._context.copy()
+        return copied(self._context)
 
     def spare(self, carrier: Carrier) -> bool:
         """A carrier has become idle; False if it is not wanted any more."""
@@ -150,50 +152,6 @@ class Calls:
         return [call.task for call in self._waiting if call.task is not None]
 
 
-class CarrierTask(asyncio.Task):  # type: ignore[type-arg]  # asyncio - not generic at run time
-    """A task that tells its carrier when somebody changes it."""
-
-    def add_done_callback(self, fn: Callable[..., object], /, **context: Any) -> None:
-        """See asyncio.Task."""
-        self._carrier().touch()
-        super().add_done_callback(fn, **context)
-
-    def cancel(self, msg: Any | None = None) -> bool:
-        """See asyncio.Task."""
-        self._carrier().touch()
-        return super().cancel(msg)
-
-    def set_name(self, value: object, /) -> None:
-        """See asyncio.Task."""
-        carrier = self._carrier()
-        carrier.touch()
-        carrier.count = 0
-        super().set_name(value)
-
-    def get_name(self) -> str:
-        """See asyncio.Task; log records show it, so no two calls have the same."""
-        name, count = super().get_name(), self._carrier().count
-        return f"{name}.{count}" if count > 1 else name
-
-    def get_context(self) -> Context:
-        """See asyncio.Task, from Python 3.12 on: the call's."""
-        context: Context = self._carrier().context or super().get_context()  # type: ignore[misc]  # asyncio - of 3.12
-        return context
-
-    def matters(self, whether: bool) -> None:
-        """Say if it is news when the task is destroyed; it is none while nothing is carried."""
-        super().__setattr__("_log_destroy_pending", whether)
-
-    def __setattr__(self, name: str, value: object) -> None:
-        self._carrier().touch()
-        super().__setattr__(name, value)
-
-    def _carrier(self) -> Carrier:
-        carrier = self.get_coro()
-        assert isinstance(carrier, Carrier)
-        return carrier
-
-
 class Carrier:
     """The coroutine of a task, written out: the task steps it, and it steps its call.
 
@@ -241,7 +199,7 @@ class Carrier:
             self._put_off(call)
             return
         if self.count == 0:
-            self._calls.learn_holders(self._holders())
+            self._calls.learn_holders(count_holders(self._task))
         try:
             _enter_task(self._loop, self._task)
         except RuntimeError:
@@ -279,7 +237,7 @@ class Carrier:
         failure = None
         gate.passing = True
         try:
-            awaited = self.context.run(self._enter, call)
+            awaited = run_in(self.context, _take_first_step, self, call)
         except BaseException as error:  # noqa: BLE001 - SystemExit too: it must not end the loop
             awaited = _RETURNED
             failure = error
@@ -290,12 +248,12 @@ class Carrier:
             return
         self._end_call(failure)
         failure = None  # an error that holds this frame must not be held by it
-        if self._touched or self._holders() != calls.holders or not calls.spare(self):
+        if self._touched or count_holders(self._task) != calls.holders or not calls.spare(self):
             self._dismissed = True
             self._gate.open()
             calls.prepare()
 
-    def _enter(self, call: Call) -> Any:
+    def enter(self, call: Call) -> Any:
         """The first step: what the call waits for."""
         try:
             coroutine: Any = call.begin()
@@ -304,10 +262,7 @@ class Carrier:
         if type(coroutine) is not CoroutineType:
             coroutine = _await(coroutine)
         self._coroutine = coroutine
-        try:
-            return coroutine.send(None)
-        except StopIteration:
-            return _RETURNED
+        return step(coroutine, _RETURNED)
 
     def _hand_over(self, call: Call, awaited: Any) -> None:
         """The call waits: have its task wait for the same."""
@@ -346,7 +301,7 @@ class Carrier:
         self.count += 1
         self.context = self._calls.context()
         try:
-            return self._go_on(self._enter, call)
+            return self._go_on(partial(_take_first_step, self), call)
         finally:
             self._calls.prepare()
 
@@ -378,9 +333,6 @@ class Carrier:
             call.returned()
         else:
             call.raised(failure)
-
-    def _holders(self) -> int:
-        return sys.getrefcount(self._task) + getweakrefcount(self._task)
 
     def _leave(self) -> Any:
         """End the task."""
@@ -446,6 +398,10 @@ class Carrier:
     def __getattr__(self, name: str) -> Any:
         """Where a call is, what it waits for, its name: what a task shows of a coroutine."""
         return getattr(self._coroutine, name)
+
+
+def _take_first_step(carrier: Carrier, call: Call) -> Any:
+    return carrier.enter(call)
 
 
 async def _await(awaitable: Awaitable[Any]) -> Any:

@@ -5,7 +5,7 @@ The rest of them is the engine's to judge.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from granian_d.errors import InvalidResponse
 from granian_d.http.fields import OWS
@@ -13,7 +13,8 @@ from granian_d.http.fields import OWS
 if TYPE_CHECKING:
     from granian_d.http.message import Fields
 
-_EVENT_STREAM = b"text/event-stream"
+_EVENT_STREAM: Final = b"text/event-stream"
+_EVENT_STREAM_BYTES: Final = len(_EVENT_STREAM)
 
 
 def declared_length(fields: Fields) -> int | None:
@@ -38,6 +39,8 @@ def is_event_stream(fields: Fields) -> bool:
     seen the head (WHATWG HTML 9.2).
     """
     for name, value in fields:
-        if len(name) == 12 and value.startswith(_EVENT_STREAM) and name.lower() == b"content-type":
+        if len(name) != 12 or len(value) < _EVENT_STREAM_BYTES:
+            continue
+        if value.startswith(_EVENT_STREAM) and name.lower() == b"content-type":
             return True
     return False

@@ -34,12 +34,12 @@ _SHIFT: Final = scoreboard.BUCKET_SHIFT
 class Dispatch(Observer):
     """The engine's Service and its Observer (engine.contract, http.exchange)."""
 
-    __slots__ = ("_access_log", "_interface", "_log", "_row", "observer")
+    __slots__ = ("_access_log", "_log", "_row", "_serve", "observer")
 
     def __init__(
         self, interface: Interface, row: Row, log: Log, access_log: AccessLog | None
     ) -> None:
-        self._interface = interface
+        self._serve = interface.serve
         self._row = row
         self._log = log
         self._access_log = access_log
@@ -47,7 +47,7 @@ class Dispatch(Observer):
 
     def serve(self, exchange: Exchange) -> None:
         """Have the application answer."""
-        self._interface.serve(exchange)
+        self._serve(exchange)
 
     def began(self, exchange: Exchange) -> None:  # noqa: ARG002 - the observer's signature
         """Count a request that the application is about to see."""

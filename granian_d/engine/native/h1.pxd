@@ -3,6 +3,7 @@
 from granian_d.engine.contract cimport Clock
 from granian_d.engine.native.answer cimport Answer, Framing
 from granian_d.engine.native.chunks cimport Chunks
+from granian_d.engine.native.head cimport Section
 from granian_d.engine.native.wire cimport FileSpan, NativeEndpoint, NativeWire
 from granian_d.http.exchange cimport Exchange, Observer
 from granian_d.http.message cimport Peer, RequestHead
@@ -34,7 +35,8 @@ cdef class H1Endpoint(NativeEndpoint):
     cdef public Peer peer
     cdef public object observer
     cdef Observer _counter  # the observer, when C can call it
-    cdef object _service
+    cdef object _serve_it  # the service's `serve`
+    cdef Section _section
     cdef Terms _terms
     cdef Clock _clock
     cdef NativeWire _wire

@@ -32,7 +32,7 @@ from granian_d.engine.native.answer cimport (
     write_head,
 )
 from granian_d.engine.native.chunks cimport Chunks
-from granian_d.engine.native.head cimport Facts, read_head
+from granian_d.engine.native.head cimport Facts, Section, read_head
 from granian_d.engine.native.wire cimport FileSpan, NativeEndpoint, NativeWire, native_wire
 from granian_d.http.exchange cimport Exchange, Observer
 from granian_d.http.message cimport Peer, RequestHead
@@ -70,6 +70,7 @@ assert (states.AWAITED, states.STARTED, states.FINISHED, states.ABORTED) == (
 )
 
 cdef dict _NEXT = states.NEXT
+cdef str HTTP_1_1 = "1.1"
 cdef dict _terms_of = {}  # by the identity of Limits: one for each worker
 
 # Where heads of answers are put together. One buffer for the thread that runs the loop: nothing
@@ -121,7 +122,7 @@ cdef class H1Endpoint(NativeEndpoint):
         self.peer = peer
         self.observer = service.observer
         self._counter = self.observer if isinstance(self.observer, Observer) else None
-        self._service = service
+        self._serve_it = service.serve
         self._terms = _terms(limits)
         self._clock = clock
         self._wire = native_wire(wire)
@@ -371,8 +372,8 @@ cdef class H1Endpoint(NativeEndpoint):
         exchange.continued = exchange.head_out = exchange.persistent = exchange.gone = False
         exchange.state = AWAITED
         exchange._endpoint = self
-        exchange._head_request = head.method == "HEAD"
-        exchange._old = head.version == "1.0"
+        exchange._head_request = len(head.method) == 4 and head.method == "HEAD"
+        exchange._old = head.version is not HTTP_1_1 and head.version == "1.0"
         exchange._left_of_answer = -1
         clock_gettime(CLOCK_MONOTONIC, &now)
         exchange.started_ns = <long long>now.tv_sec * 1000000000 + now.tv_nsec
@@ -408,7 +409,9 @@ cdef class H1Endpoint(NativeEndpoint):
             data, size = PyByteArray_AS_STRING(held), PyByteArray_GET_SIZE(held)
         else:
             return None
-        head = read_head(data, size, self._terms.head_fields, &facts)
+        if self._section is None:
+            self._section = Section.__new__(Section)
+        head = read_head(data, size, self._terms.head_fields, &facts, self._section)
         if (
             head is None
             or facts.size > self._terms.head_bytes
@@ -444,7 +447,11 @@ cdef class H1Endpoint(NativeEndpoint):
         cdef Facts facts
         cdef bytes octets = raw.octets
         cdef RequestHead head = read_head(
-            PyBytes_AS_STRING(octets), PyBytes_GET_SIZE(octets), self._terms.head_fields, &facts
+            PyBytes_AS_STRING(octets),
+            PyBytes_GET_SIZE(octets),
+            self._terms.head_fields,
+            &facts,
+            Section.__new__(Section),
         )
         if head is not None and not 0 < self._terms.body_bytes < facts.length:
             self._left = facts.length
@@ -480,7 +487,7 @@ cdef class H1Endpoint(NativeEndpoint):
             if count < PyByteArray_GET_SIZE(rest):
                 del rest[:count]
                 self._held = rest
-        self._service.serve(exchange)
+        self._serve_it(exchange)
         if faults:
             self._break_body(faults[0], faults[0])
         elif self._eof and exchange is self._exchange:
@@ -612,6 +619,7 @@ cdef class H1Endpoint(NativeEndpoint):
         self._window_size = 0
         self._held = None
         self._intake = None
+        self._section = None
         self.deadline = INFINITY
         return 0
 

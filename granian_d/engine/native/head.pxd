@@ -9,9 +9,25 @@ cdef struct Facts:
     bint persists  # the client wants the connection to stay (RFC 9112 9.3)
 
 
+cdef struct Framing:
+    # What the fields have said, each at most once.
+    long long length  # -1: nothing
+    bint chunked
+    bint close
+    bint keep_alive
+
+
+cdef class Section:
+    cdef bytes octets  # with the empty line; None when they are not worth remembering
+    cdef list fields  # shared by the heads that are made of it: nobody changes it
+    cdef bytes host
+    cdef Framing framing
+
+
 cdef RequestHead read_head(
     const char* data,
     Py_ssize_t size,
     Py_ssize_t most_fields,
     Facts* facts,
+    Section section,
 )

@@ -6,7 +6,7 @@ refuses stands once and its words are the same in both engines. What it accepts 
 what they accept, with the same meaning; the differential tests hold it to that.
 """
 
-from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.list cimport PyList_Append
 from cpython.unicode cimport PyUnicode_DecodeASCII
 from libc.string cimport memchr, memcmp
@@ -30,25 +30,23 @@ cdef enum:
     LONGEST_METHOD = 32  # h1_head judges longer ones
     LONGEST_NAME = 128  # of a field; longer ones are not worth a buffer here
     MOST_DIGITS = 18  # http.semantics.LENGTH_DIGITS; checked below
+    REMEMBERED_BYTES = 2048  # of a header section; twice what browsers and proxies send
 
 assert LENGTH_DIGITS == MOST_DIGITS
 
 cdef str _HTTP_1_1 = "1.1"
 cdef str _HTTP_1_0 = "1.0"
-cdef dict _METHODS = {
-    method.encode(): method
-    for method in ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS")
-}
+cdef str _GET = "GET"
+cdef str _POST = "POST"
+cdef str _HEAD = "HEAD"
 
 
-cdef struct Framing:
-    # What the fields have said so far, each at most once.
-    const char* host
-    Py_ssize_t host_size
-    long long length
-    bint chunked
-    bint close
-    bint keep_alive
+cdef class Section:
+    """The header section of a connection's last request.
+
+    The next one's is the same more often than not: browsers, proxies and tools repeat themselves.
+    Octets that are equal mean the same, so they are read once.
+    """
 
 
 cdef RequestHead read_head(
@@ -56,24 +54,28 @@ cdef RequestHead read_head(
     Py_ssize_t size,
     Py_ssize_t most_fields,
     Facts* facts,
+    Section section,
 ):
-    """The head at the beginning of `data`; None when there is not a whole one to be sure of."""
+    """The head at the beginning of `data`; None when there is not a whole one to be sure of.
+
+    `section` is the last one of the connection, or an empty one; it becomes this one's.
+    """
     cdef const char* end = data + size
     cdef const char* at = data
     cdef const char* path
     cdef const char* path_end
     cdef const char* query
     cdef const char* query_end
+    cdef const char* method_end
     cdef bint old
-    cdef Framing framing
-    cdef list fields
+    cdef Framing* framing = &section.framing
 
     # RFC 9112 3: method SP request-target SP HTTP-version
     while at < end and TOKEN[<unsigned char>at[0]]:
         at += 1
     if at == end or at[0] != b" " or at == data or at - data > LONGEST_METHOD:
         return None
-    method = PyBytes_FromStringAndSize(data, at - data)
+    method_end = at
     at += 1
     path = at
     path_end = at = _path_end(at, end)
@@ -96,15 +98,12 @@ cdef RequestHead read_head(
         return None
     at += 11
 
-    fields = []
-    at = _read_fields(at, end, fields, most_fields, &framing)
-    if at == NULL or not _agree(&framing, old):
+    at = _read_section(at, end, most_fields, section)
+    if at == NULL or not _agree(section, old):
         return None
-    name = _METHODS.get(method)
+    name = _method(data, method_end - data)
     if name is None:
-        if method == b"CONNECT":
-            return None
-        name = PyUnicode_DecodeASCII(data, path - data - 1, NULL)
+        return None
     facts.size = at - data
     facts.length = -1 if framing.chunked else framing.length if framing.length > 0 else 0
     facts.persists = not framing.close and (framing.keep_alive or not old)
@@ -112,14 +111,25 @@ cdef RequestHead read_head(
     head.method = name
     head.raw_path = PyBytes_FromStringAndSize(path, path_end - path)
     head.query = PyBytes_FromStringAndSize(query, query_end - query)
-    head.authority = (
-        b"" if framing.host == NULL else PyBytes_FromStringAndSize(framing.host, framing.host_size)
-    )
+    head.authority = b"" if section.host is None else section.host
     head.version = _HTTP_1_0 if old else _HTTP_1_1
-    head.fields = fields
+    head.fields = section.fields
     head.content_length = None if framing.chunked else facts.length
     head.expects_continue = False
     return head
+
+
+cdef str _method(const char* data, Py_ssize_t size):
+    """The method's name; None for the one whose target is not a path (RFC 9112 3.2.3)."""
+    if size == 3 and memcmp(data, b"GET", 3) == 0:
+        return _GET
+    if size == 4 and memcmp(data, b"POST", 4) == 0:
+        return _POST
+    if size == 4 and memcmp(data, b"HEAD", 4) == 0:
+        return _HEAD
+    if size == 7 and memcmp(data, b"CONNECT", 7) == 0:
+        return None
+    return PyUnicode_DecodeASCII(data, size, NULL)
 
 
 cdef inline const char* _path_end(const char* at, const char* end) noexcept nogil:
@@ -141,10 +151,31 @@ cdef inline const char* _path_end(const char* at, const char* end) noexcept nogi
     return at
 
 
-cdef const char* _read_fields(
-    const char* at, const char* end, list fields, Py_ssize_t most, Framing* framing
+cdef const char* _read_section(
+    const char* at, const char* end, Py_ssize_t most, Section section
 ) except? NULL:
     """Read the header section; where it ends, behind the empty line. NULL when unsure."""
+    cdef const char* start = at
+    cdef bytes known = section.octets
+    if known is not None:
+        if end - at >= PyBytes_GET_SIZE(known) and (
+            memcmp(at, PyBytes_AS_STRING(known), PyBytes_GET_SIZE(known)) == 0
+        ):
+            return at + PyBytes_GET_SIZE(known)
+        section.octets = None
+    section.fields = []
+    section.host = None
+    at = _read_fields(at, end, most, section)
+    if at != NULL and at - start <= REMEMBERED_BYTES and not section.framing.close:
+        section.octets = PyBytes_FromStringAndSize(start, at - start)
+    return at
+
+
+cdef const char* _read_fields(
+    const char* at, const char* end, Py_ssize_t most, Section section
+) except? NULL:
+    cdef Framing* framing = &section.framing
+    cdef bytes held
     cdef unsigned char[LONGEST_NAME] name
     cdef Py_ssize_t name_size
     cdef unsigned char low
@@ -152,8 +183,6 @@ cdef const char* _read_fields(
     cdef const char* value_end
     cdef const char* line_end
     cdef Py_ssize_t count = 0
-    framing.host = NULL
-    framing.host_size = 0
     framing.length = -1
     framing.chunked = framing.close = framing.keep_alive = False
     while True:
@@ -187,13 +216,13 @@ cdef const char* _read_fields(
             return NULL
         if not _heed(<const char*>name, name_size, value, value_end - value, framing):
             return NULL
-        PyList_Append(
-            fields,
-            (
-                lower_name(<const char*>name, name_size),
-                PyBytes_FromStringAndSize(value, value_end - value),
-            ),
-        )
+        held = PyBytes_FromStringAndSize(value, value_end - value)
+        if name_size == 4 and memcmp(name, b"host", 4) == 0:
+            # RFC 9112 3.2: one, and not more
+            if section.host is not None or not _is_host(value, value_end - value):
+                return NULL
+            section.host = held
+        PyList_Append(section.fields, (lower_name(<const char*>name, name_size), held))
 
 
 cdef bint _heed(
@@ -201,14 +230,7 @@ cdef bint _heed(
 ) noexcept nogil:
     """Note what a field says of framing and connection; False when the reference must judge it."""
     cdef Py_ssize_t index
-    if size == 4:
-        if memcmp(name, b"host", 4) == 0:
-            # RFC 9112 3.2: one, and not more
-            if framing.host != NULL or not _is_host(value, value_size):
-                return False
-            framing.host = value
-            framing.host_size = value_size
-    elif size == 6:
+    if size == 6:
         return memcmp(name, b"expect", 6) != 0
     elif size == 10:
         if memcmp(name, b"connection", 10) == 0:
@@ -231,11 +253,11 @@ cdef bint _heed(
     return True
 
 
-cdef bint _agree(Framing* framing, bint old) noexcept nogil:
+cdef bint _agree(Section section, bint old) noexcept:
     """Whether the fields go together (RFC 9112 3.2, 6.1, 6.3)."""
-    if framing.chunked and (old or framing.length >= 0):
+    if section.framing.chunked and (old or section.framing.length >= 0):
         return False
-    return old or framing.host != NULL
+    return old or section.host is not None
 
 
 cdef bint _is_host(const char* value, Py_ssize_t size) noexcept nogil:

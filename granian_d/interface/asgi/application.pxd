@@ -1,7 +1,7 @@
 # Types for the compiled form of application.py; what each of them does stands there.
 
 from granian_d.http.exchange cimport Exchange
-from granian_d.interface.asgi.conversation cimport Conversation
+from granian_d.interface.asgi.conversation cimport converse
 from granian_d.interface.asgi.scope cimport http_scope
 from granian_d.interface.calls cimport Calls
 

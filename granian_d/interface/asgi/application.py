@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from granian_d.errors import LoadError
-from granian_d.interface.asgi.conversation import Conversation
+from granian_d.interface.asgi.conversation import converse
 from granian_d.interface.asgi.lifespan import Lifespan
 from granian_d.interface.asgi.scope import http_scope
 from granian_d.interface.calls import Calls
@@ -48,7 +48,7 @@ class AsgiApplication:
     def serve(self, exchange: Exchange) -> None:
         """See `interface.contract.Interface`."""
         scope = http_scope(exchange.head, exchange.peer, self._root_path, self._state)
-        self._calls.start(Conversation(self._app, scope, exchange, self._calls))
+        self._calls.start(converse(self._app, scope, exchange, self._calls))
 
     async def settle(self) -> None:
         """See `interface.contract.Interface`."""

@@ -1,7 +1,9 @@
 # Types for the compiled form of conversation.py; what each of them does stands there.
 
+cimport cython
+
 from granian_d.http.exchange cimport Exchange
-from granian_d.interface.asgi.messages cimport as_bytes, as_fields, as_status
+from granian_d.interface.asgi.messages cimport as_bytes, as_fields, as_status, look_up
 from granian_d.interface.calls cimport Call, Calls
 from granian_d.interface.fields cimport is_event_stream
 
@@ -14,7 +16,6 @@ cdef class Conversation(Call):
     cdef dict _scope
     cdef Exchange _exchange
     cdef Calls _calls
-    cdef object _loop
     cdef int _phase
     cdef bint _request_over
     cdef bint _broken
@@ -22,10 +23,11 @@ cdef class Conversation(Call):
     cdef list _fields
     cdef list _trailers
     cdef object _file
-    cdef list _readers
-    cdef list _writers
+    cdef tuple _readers
+    cdef tuple _writers
     cdef object _forget_gone
 
+    cdef prepare(self, app, dict scope, Exchange exchange, Calls calls)
     cpdef received(self)
     cpdef take(self, message)
     cdef _returned_early(self)
@@ -36,6 +38,9 @@ cdef class Conversation(Call):
     cdef bint _take_body(self, message) except -1
     cdef _take_trailers(self, message)
     cpdef _check(self, str kind)
-    cpdef _waiter(self, list waiters)
     cpdef _over(self)
     cpdef bint _ended_below(self) except -1
+
+
+@cython.locals(conversation=Conversation)
+cpdef Conversation converse(app, dict scope, Exchange exchange, Calls calls)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 from granian_d.errors import Disconnected, FlowError, InvalidResponse, RemoteError
 from granian_d.http import states
 from granian_d.interface.asgi.acts import Receiving, Sending
-from granian_d.interface.asgi.messages import as_bytes, as_fields, as_status
+from granian_d.interface.asgi.messages import as_bytes, as_fields, as_status, look_up
 from granian_d.interface.calls import Call
 from granian_d.interface.departure import forget_frames, is_departure
 from granian_d.interface.fields import declared_length, is_event_stream
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from granian_d.interface.files import OpenFile
 
 Message = dict[str, Any]
+Waiters = tuple[asyncio.Future[None], ...]
 
 _NONE: Fields = []  # never changed
 
@@ -82,7 +83,6 @@ class Conversation(Call):
         "_fields",
         "_file",
         "_forget_gone",
-        "_loop",
         "_phase",
         "_readers",
         "_request_over",
@@ -91,19 +91,13 @@ class Conversation(Call):
         "_writers",
     )
 
-    def __init__(
-        self,
-        app: Application,
-        scope: Scope,
-        exchange: Exchange,
-        calls: Calls,
-    ) -> None:
+    def prepare(self, app: Application, scope: Scope, exchange: Exchange, calls: Calls) -> None:
+        """Be the call of `app`: a constructor that C can call (see `converse`)."""
         self.task = None
         self._app = app
         self._scope = scope
         self._exchange = exchange
         self._calls = calls
-        self._loop = calls.loop
         self._phase = HEAD
         self._request_over = False  # the last http.request has been received
         self._broken = False  # the rest of the request's body will never come
@@ -111,8 +105,8 @@ class Conversation(Call):
         self._fields: Fields = _NONE
         self._trailers: Fields = _NONE
         self._file: OpenFile | None = None  # while it is being sent
-        self._readers: list[asyncio.Future[None]] = []
-        self._writers: list[asyncio.Future[None]] = []
+        self._readers: Waiters = ()
+        self._writers: Waiters = ()
         self._forget_gone: Callable[[], object] | None = None
 
     # --- the call ----------------------------------------------------------------------------
@@ -180,7 +174,8 @@ class Conversation(Call):
         """The next message, when it has come; `received` has just found none."""
         message = None
         while message is None:
-            waiter = self._waiter(self._readers)
+            waiter = self._calls.loop.create_future()
+            self._readers += (waiter,)
             if not self._request_over:
                 self._exchange.when_readable(self._wake_readers)
             elif self._forget_gone is None:
@@ -189,7 +184,7 @@ class Conversation(Call):
                 await waiter
             finally:
                 if waiter in self._readers:  # it was cancelled
-                    self._readers.remove(waiter)
+                    self._readers = _without(waiter, self._readers)
                     if not self._readers:
                         self._exchange.when_readable(_nobody)
             message = self.received()
@@ -254,12 +249,12 @@ class Conversation(Call):
 
     def _take_start(self, message: Message) -> None:
         exchange = self._exchange
-        if self._phase != HEAD or exchange.state != states.AWAITED:
+        if self._phase != HEAD or exchange.state != _AWAITED:
             self._check("http.response.start")
-        fields = as_fields(message.get("headers", ()))
+        fields = as_fields(look_up(message, "headers", ()))
         exchange.start(as_status(message), fields)
         self._fields = fields
-        self._announced = bool(message.get("trailers", False))
+        self._announced = bool(look_up(message, "trailers", False))
         self._phase = BODY
         if is_event_stream(fields):
             exchange.send(b"")
@@ -267,12 +262,12 @@ class Conversation(Call):
     def _take_body(self, message: Message) -> bool:
         """Whether there is room for more, or nothing more to come."""
         exchange = self._exchange
-        if self._phase != BODY or exchange.state != states.STARTED:
+        if self._phase != BODY or exchange.state != _STARTED:
             self._check("http.response.body")
-        body = message.get("body", b"")
+        body = look_up(message, "body", b"")
         if type(body) is not bytes:
             body = as_bytes(body, "a body")
-        if message.get("more_body", False):
+        if look_up(message, "more_body", False):
             return exchange.send(body)
         if self._announced:
             exchange.send(body)
@@ -304,8 +299,10 @@ class Conversation(Call):
         self._phase = FILE
         exchange.send_file(file.fd, 0, length, self._file_done)
         if self._file is not None:
-            await self._waiter(self._writers)
-        if exchange.state != states.FINISHED:
+            waiter = self._calls.loop.create_future()
+            self._writers += (waiter,)
+            await waiter
+        if exchange.state != _FINISHED:
             if file.size_bytes < length:
                 raise InvalidResponse("the file is shorter than its Content-Length")
             raise Disconnected("the peer has gone")
@@ -328,30 +325,26 @@ class Conversation(Call):
     # --- waiting -----------------------------------------------------------------------------
 
     async def _room(self) -> None:
-        waiter = self._waiter(self._writers)
+        # One Future for each waiting task: cancelling a task cancels the Future it waits for.
+        waiter = self._calls.loop.create_future()
+        self._writers += (waiter,)
         self._exchange.when_room(self._wake_writers)
         try:
             await waiter
         finally:
             if waiter in self._writers:  # it was cancelled
-                self._writers.remove(waiter)
+                self._writers = _without(waiter, self._writers)
                 if not self._writers:
                     self._exchange.when_room(_nobody)
-        if self._exchange.state == states.ABORTED:
+        if self._exchange.state == _ABORTED:
             raise Disconnected("the peer has gone")
 
-    def _waiter(self, waiters: list[asyncio.Future[None]]) -> asyncio.Future[None]:
-        # One Future for each waiting task: cancelling a task cancels the Future it waits for.
-        waiter = self._loop.create_future()
-        waiters.append(waiter)
-        return waiter
-
     def _wake_readers(self) -> None:
-        waiters, self._readers = self._readers, []
+        waiters, self._readers = self._readers, ()
         _wake(waiters)
 
     def _wake_writers(self) -> None:
-        waiters, self._writers = self._writers, []
+        waiters, self._writers = self._writers, ()
         _wake(waiters)
 
     def _over(self) -> None:
@@ -363,10 +356,21 @@ class Conversation(Call):
 
     def _ended_below(self) -> bool:
         """Whether the exchange has ended without our doing."""
-        return self._phase != DONE and self._exchange.state >= states.FINISHED
+        return self._phase != DONE and self._exchange.state >= _FINISHED
 
 
-def _wake(waiters: list[asyncio.Future[None]]) -> None:
+def converse(app: Application, scope: Scope, exchange: Exchange, calls: Calls) -> Conversation:
+    """The call of `app` for `exchange`."""
+    conversation = Conversation.__new__(Conversation)
+    conversation.prepare(app, scope, exchange, calls)
+    return conversation
+
+
+def _without(waiter: asyncio.Future[None], waiters: Waiters) -> Waiters:
+    return tuple(other for other in waiters if other is not waiter)
+
+
+def _wake(waiters: Waiters) -> None:
     for waiter in waiters:
         if not waiter.done():
             waiter.set_result(None)

@@ -16,9 +16,17 @@ if TYPE_CHECKING:
     from granian_d.http.message import Fields
 
 
+def look_up(message: Mapping[str, Any], key: str, default: Any) -> Any:
+    """What a message says of `key`. Nearly every message is a plain dict."""
+    if type(message) is dict:
+        plain = message
+        return plain.get(key, default)
+    return message.get(key, default)
+
+
 def as_status(message: Mapping[str, Any]) -> int:
     """The status of an http.response.start."""
-    status = message.get("status")
+    status = look_up(message, "status", None)
     if not isinstance(status, int):
         raise InvalidResponse(f"status must be an int, not {type(status).__name__}")
     return int(status)

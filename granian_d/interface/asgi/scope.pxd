@@ -8,5 +8,5 @@ from granian_d.interface.target cimport decode_path, fields_with_host
 cdef dict _VERSIONS, _EXTENSIONS, _TEMPLATE
 
 
-@cython.locals(scope=dict)
+@cython.locals(scope=dict, template=dict)
 cpdef dict http_scope(RequestHead head, Peer peer, str root_path, dict state)

@@ -1,5 +1,7 @@
 # Types for the compiled form of application.py; what each of them does stands there.
 
+cimport cython
+
 from granian_d.http.exchange cimport Exchange
 from granian_d.interface.calls cimport Call, Calls
 from granian_d.interface.rsgi.protocol cimport HTTPProtocol
@@ -13,8 +15,13 @@ cdef class RsgiCall(Call):
     cdef Exchange _exchange
     cdef HTTPProtocol _protocol
 
+    cdef prepare(self, app, Exchange exchange, Calls calls)
     cdef _silent(self)
     cdef _fail(self)
+
+
+@cython.locals(call=RsgiCall)
+cdef RsgiCall _call(app, Exchange exchange, Calls calls)
 
 
 cdef class RsgiApplication:

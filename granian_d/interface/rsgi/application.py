@@ -29,7 +29,8 @@ class RsgiCall(Call):
 
     __slots__ = ("_app", "_calls", "_exchange", "_protocol")
 
-    def __init__(self, app: Application, exchange: Exchange, calls: Calls) -> None:
+    def prepare(self, app: Application, exchange: Exchange, calls: Calls) -> None:
+        """Be the call of `app`: a constructor that C can call (see `_call`)."""
         self.task = None
         self._app = app
         self._exchange = exchange
@@ -81,6 +82,12 @@ class RsgiCall(Call):
             exchange.abort()
 
 
+def _call(app: Application, exchange: Exchange, calls: Calls) -> RsgiCall:
+    call = RsgiCall.__new__(RsgiCall)
+    call.prepare(app, exchange, calls)
+    return call
+
+
 class RsgiApplication:
     """One RSGI application.
 
@@ -118,7 +125,7 @@ class RsgiApplication:
 
     def serve(self, exchange: Exchange) -> None:
         """See `interface.contract.Interface`."""
-        self._calls.start(RsgiCall(self._app, exchange, self._calls))
+        self._calls.start(_call(self._app, exchange, self._calls))
 
     async def settle(self) -> None:
         """See `interface.contract.Interface`."""

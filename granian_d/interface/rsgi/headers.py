@@ -95,11 +95,20 @@ def encode_headers(headers: Iterable[tuple[str, str]]) -> Fields:
             encoded = _encode_name(name)
         if not encoded:
             continue
-        if value.isascii() and value.isprintable():
-            fields.append((encoded, value.encode()))
+        if type(value) is str and _is_plain(value):
+            plain = value
+            fields.append((encoded, plain.encode()))
         else:
             _add_odd_value(fields, encoded, value)
     return fields
+
+
+def _is_plain(value: str) -> bool:
+    """Whether there are only visible ASCII characters and spaces in it."""
+    for character in value:  # noqa: SIM110 - C makes no generator of it
+        if not " " <= character <= "~":
+            return False
+    return True
 
 
 def _encode_name(name: str) -> bytes:

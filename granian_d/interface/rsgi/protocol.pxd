@@ -13,7 +13,7 @@ cdef class HTTPProtocol:
     cdef object _file
     cdef bint _iterating
     cdef object _loop
-    cdef list _readers
+    cdef tuple _readers
     cdef readonly bint responded
 
     cdef _take_body(self)

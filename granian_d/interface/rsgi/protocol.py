@@ -60,7 +60,7 @@ class HTTPProtocol:
         self._loop = loop
         self._body_taken = False
         self._iterating = False
-        self._readers: list[asyncio.Future[None]] = []
+        self._readers: tuple[asyncio.Future[None], ...] = ()
         self._file: OpenFile | None = None  # while it is being sent
         self.responded = False
 
@@ -132,12 +132,12 @@ class HTTPProtocol:
             if part is not None:
                 return part
             waiter = self._loop.create_future()
-            self._readers.append(waiter)
+            self._readers += (waiter,)
             exchange.when_readable(self._wake_readers)
             await waiter
 
     def _wake_readers(self) -> None:
-        waiters, self._readers = self._readers, []
+        waiters, self._readers = self._readers, ()
         for waiter in waiters:
             _resolve(waiter)
 

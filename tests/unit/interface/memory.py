@@ -94,7 +94,8 @@ class MemoryExchange(Exchange):
         room_bytes: int = 1 << 20,
     ) -> None:
         self.recorder = Recorder()
-        super().__init__(head or request(), peer, self.recorder)
+        own = Peer(peer.client, peer.server, peer.scheme)  # each is on a connection of its own
+        super().__init__(head or request(), own, self.recorder)
         self.sends: list[bytes] = []
         self.interim: list[tuple[int, list[tuple[bytes, bytes]]]] = []
         self.fields: list[tuple[bytes, bytes]] = []
