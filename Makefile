@@ -35,33 +35,39 @@ SOURCES := setup.py $(TYPED) $(shell find granian_d -name '*.pyx') $(wildcard $(
 
 $(VENV)/.run: $(VENV)/.made pyproject.toml
 	@echo "Installing granian-d and what the examples need into $(VENV) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --group examples
+	@GRANIAN_D_BUILD=none $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --group build --group examples
 	@touch $@
 
-$(VENV)/.test: $(VENV)/.made pyproject.toml
-	@echo "Installing granian-d and the test tools into $(VENV) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --group build --group examples --group lint --group test
-	@touch $@ $(VENV)/.run
-
-# After an edit. Where there is no compiler this says so, and the tests run on the pure engine.
-$(VENV)/.built: $(VENV)/.test $(SOURCES)
-	@$(BIN)/python setup.py --quiet build_ext --inplace --parallel 2
+$(VENV)/.test: $(VENV)/.run
+	@echo "Installing the test tools into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group lint --group test
 	@touch $@
 
-# The same tree without compiled parts: what stands in a .py runs interpreted, too.
-build/interpreted: $(SOURCES) FORCE
-	@rm -rf $@ && mkdir -p $@
-	@tar -c --exclude '*.so' --exclude __pycache__ granian_d tests etc docs examples systemd pyproject.toml README.md Makefile | tar -x -C $@
+# At first and after an edit: here, where what did not change need not be compiled again. Where
+# there is no compiler this says so, and everything runs on the pure engine.
+$(VENV)/.built: $(VENV)/.run $(SOURCES)
+	@echo "Compiling the native engine ..."
+	@$(BIN)/python setup.py --quiet build_ext --inplace
+	@touch $@
 
-# And with assertions, checks of every index and traps for undefined behaviour.
-build/debug: $(SOURCES) FORCE
-	@mkdir -p $@
-	@tar -c --exclude '*.so' --exclude __pycache__ granian_d tests docs setup.py pyproject.toml README.md LICENSE | tar -x -C $@
-	@cd $@ && GRANIAN_D_BUILD=debug $(CURDIR)/$(BIN)/python setup.py --quiet build_ext --inplace --parallel 2
+# A copy of the tree without compiled parts. Times are kept, and so is build/ in it: what did not
+# change is not compiled again.
+TREE := granian_d tests etc docs examples systemd setup.py pyproject.toml README.md LICENSE Makefile
+copy  = mkdir -p $@ && find $@ -mindepth 1 -maxdepth 1 ! -name build -exec rm -rf {} + && \
+        tar -c --exclude '*.so' --exclude __pycache__ $(TREE) | tar -x -C $@
+
+# What stands in a .py runs interpreted here.
+build/interpreted: FORCE
+	@$(copy)
+
+# And with assertions, checks of every index and of None, and traps for undefined behaviour.
+build/debug: $(VENV)/.run FORCE
+	@$(copy)
+	@cd $@ && GRANIAN_D_BUILD=debug $(CURDIR)/$(BIN)/python setup.py --quiet build_ext --inplace
 
 FORCE:
 
-run: $(VENV)/.run
+run: $(VENV)/.built
 	@echo "Open $(ADDRESS)/ (Ctrl-C stops it, kill -HUP reloads it)"
 	@exec $(BIN)/granian-d --config examples/granian.toml
 
@@ -77,19 +83,20 @@ types: $(VENV)/.test
 floors: $(VENV)/.test
 	@$(BIN)/lint-imports
 
-pytest: $(VENV)/.built
+pytest: $(VENV)/.test $(VENV)/.built
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 # What the compiled parts do, done by their sources as Python, and by a build that checks itself.
 INNER := tests/unit/http tests/unit/interface tests/unit/worker tests/wire
-interpreted: $(VENV)/.built build/interpreted
+interpreted: $(VENV)/.test build/interpreted
 	@cd build/interpreted && env -u CI $(CURDIR)/$(BIN)/python -m pytest --quiet -p no:cacheprovider $(INNER)
 
-debug: $(VENV)/.built build/debug
-	@cd build/debug && $(CURDIR)/$(BIN)/python -m pytest --quiet -p no:cacheprovider tests/wire tests/unit/transport
+CHECKED := tests/unit/engine tests/unit/http tests/unit/interface tests/unit/transport tests/wire tests/property/test_engines.py
+debug: $(VENV)/.test build/debug
+	@cd build/debug && $(CURDIR)/$(BIN)/python -m pytest --quiet -p no:cacheprovider $(CHECKED)
 
 # A slow proof: its last result is docs/results/reload-soak.md.
-soak: $(VENV)/.test
+soak: $(VENV)/.test $(VENV)/.built
 	@$(BIN)/python -m tests.process.soak
 
 # The peers have a venv of their own: nothing of theirs may be importable by granian-d.
@@ -101,7 +108,7 @@ soak: $(VENV)/.test
 	@touch $@
 
 # Takes well over an hour unless BENCH_ARGS choose a part; its last results are benchmarks/results.
-bench: $(VENV)/.run .venv-peers/.bench
+bench: $(VENV)/.built .venv-peers/.bench
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 golden: $(VENV)/.test

@@ -10,6 +10,7 @@ sources run interpreted, and the pure engine speaks the wire.
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -66,17 +67,24 @@ DIRECTIVES = {
     "annotation_typing": False,  # annotations are mypy's; C types stand in the .pxd files
     "binding": False,  # methods without a frame's worth of attributes
     "boundscheck": KIND == "debug",
+    "nonecheck": KIND == "debug",
     "wraparound": False,
     "cdivision": True,
     "initializedcheck": False,
     "always_allow_keywords": True,
 }
+TRANSLATED = Path("build/c")
 FAST = ["-O3", "-fno-plt", "-fno-semantic-interposition", "-fvisibility=hidden", "-g1"]
 DEBUG = ["-O1", "-g", "-UNDEBUG", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"]
 
 
 class BuildIfPossible(build_ext):
     """Leaves the compiled parts out, and says so in one line, where they cannot be built."""
+
+    def finalize_options(self) -> None:
+        """Compile on every CPU."""
+        super().finalize_options()
+        self.parallel = self.parallel or os.cpu_count()
 
     def run(self) -> None:
         """Build all, or nothing: half of the compiled parts would be slower and untested."""
@@ -93,6 +101,8 @@ def extensions() -> list[Extension]:
         return []
     from Cython.Build import cythonize
 
+    if TRANSLATED.exists() and TRANSLATED.stat().st_mtime < Path("setup.py").stat().st_mtime:
+        shutil.rmtree(TRANSLATED)  # with other directives: Cython itself compares sources only
     modules = [
         Extension(
             str(Path(source).with_suffix("")).replace("/", "."),
@@ -104,7 +114,7 @@ def extensions() -> list[Extension]:
     return cythonize(
         modules,
         compiler_directives=DIRECTIVES,
-        build_dir="build/c",
+        build_dir=str(TRANSLATED),
         nthreads=os.cpu_count() or 1,
         quiet=True,
     )
