@@ -18,7 +18,7 @@ from granian_d.control.channel import Drain as DrainOrder
 from granian_d.errors import DaemonError
 from granian_d.interface import registry
 from granian_d.interface.contract import Context
-from granian_d.interface.rsgi import alias
+from granian_d.interface import alias
 from granian_d.interface.shape import refuse_misfit
 from granian_d.observe.access_log import AccessLog
 from granian_d.observe.scoreboard import CONNECTIONS

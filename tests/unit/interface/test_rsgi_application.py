@@ -134,7 +134,7 @@ def python(code: str, *paths: object) -> str:
 class TestAlias:
     def test_without_granian(self) -> None:
         out = python("""
-            from granian_d.interface.rsgi import alias
+            from granian_d.interface import alias
             alias.install()
             alias.install()
             from granian.rsgi import HTTPProtocol, Scope, WebsocketMessageType, WebsocketProtocol
@@ -158,7 +158,7 @@ class TestAlias:
         (tmp_path / "granian" / "__init__.py").touch()
         (tmp_path / "granian" / "rsgi.py").write_text("HTTPProtocol = 'the real one'")
         code = """
-            from granian_d.interface.rsgi import alias
+            from granian_d.interface import alias
             alias.install()
             from granian.rsgi import HTTPProtocol
             print(HTTPProtocol)
@@ -167,7 +167,7 @@ class TestAlias:
 
     def test_it_costs_nothing_until_it_is_used(self) -> None:
         out = python("""
-            import granian_d.interface.rsgi.alias as alias
+            import granian_d.interface.alias as alias
             alias.install()
             print([name for name in ("tempfile", "importlib.abc") if name in sys.modules])
             print("granian_d.interface.rsgi.websocket" in sys.modules)
