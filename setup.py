@@ -34,6 +34,8 @@ SOURCES = (
     "granian_d/transport/poll.pyx",
     "granian_d/http/message.py",
     "granian_d/http/exchange.py",
+    "granian_d/http/ticks.pyx",
+    "granian_d/http/turn.py",
     "granian_d/interface/calls.py",
     "granian_d/interface/fields.py",
     "granian_d/interface/gate.py",

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from granian_d.http.ticks import now_ns
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
     from granian_d.http.exchange import Exchange
+    from granian_d.http.turn import Turn
 
 Application = Any  # what the three specifications call a callable; each interface checks its own
 
@@ -26,6 +28,8 @@ class Context(NamedTuple):
         beat: tells the master that the worker lives, from any thread, for an interface that lets
             an application hold the loop up; None where nobody listens.
         clock_ns: tells a monotonic time in nanoseconds.
+        turn: between its begin and end nothing runs but engines and this interface; None where
+            there are no such times.
     """
 
     loop: asyncio.AbstractEventLoop
@@ -34,7 +38,8 @@ class Context(NamedTuple):
     blocking_threads: int
     blocking_threads_idle_timeout_s: float
     beat: Callable[[], None] | None = None
-    clock_ns: Callable[[], int] = monotonic_ns
+    clock_ns: Callable[[], int] = now_ns
+    turn: Turn | None = None
 
 
 class Interface(Protocol):

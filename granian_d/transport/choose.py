@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from granian_d.engine.contract import Service
+    from granian_d.http.turn import Turn
     from granian_d.plan import Limits
     from granian_d.plan.model import EngineName
     from granian_d.transport.contract import Connections
@@ -33,6 +34,7 @@ def make_connections(
     limits: Limits,
     deadlines: Deadlines,
     changed: Callable[[int], None],
+    turn: Turn,
 ) -> Connections:
     """An empty set of connections.
 
@@ -43,12 +45,13 @@ def make_connections(
         limits: what one peer may cost.
         deadlines: the worker's coarse timer.
         changed: is told the number of open connections whenever it changes.
+        turn: is on while sockets of our own are worked on.
     """
     engine = choose(name)
     if resolve(name) == "pure":
         return StreamConnections(engine, service, limits, deadlines, changed)
     direct = import_module("granian_d.transport.direct")
     connections: Connections = direct.DirectConnections(
-        engine, service, limits, deadlines, changed, loop
+        engine, service, limits, deadlines, changed, loop, turn
     )
     return connections

@@ -24,6 +24,7 @@ cdef class DirectConnections(Owner):
         deadlines: the worker's coarse timer.
         changed: is told the number of open connections whenever it changes.
         loop: turns for them.
+        turn: is on while they are worked on.
 
     Raises:
         OSError: the kernel gives no epoll.
@@ -37,7 +38,7 @@ cdef class DirectConnections(Owner):
     cdef object _changed
     cdef object _drain_idle_s
 
-    def __init__(self, engine, service, limits, deadlines, changed, loop):
+    def __init__(self, engine, service, limits, deadlines, changed, loop, turn):
         self.open = set()
         self.deadlines = deadlines
         self._engine = engine
@@ -49,7 +50,7 @@ cdef class DirectConnections(Owner):
         self.low_water = self.high_water // 4
         self.write_s = limits.write_timeout_s or INFINITY
         self.linger_s = tcp.LINGER_S
-        self.poll = Poll(loop, self.open)
+        self.poll = Poll(loop, self.open, turn)
 
     def take(self, sock, loop):
         """Make a connection of an accepted socket."""

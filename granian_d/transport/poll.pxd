@@ -1,6 +1,7 @@
 # An epoll that the loop watches; see poll.pyx.
 
 from granian_d.engine.native.wire cimport NativeWire
+from granian_d.http.turn cimport Turn
 
 
 cdef extern from "sys/epoll.h" nogil:
@@ -30,7 +31,7 @@ cdef class Poll:
     cdef set _wires
     cdef list _again
     cdef bint _called
-    cdef bint _turning
+    cdef Turn _turn
     cdef object __weakref__
 
     cdef int watch(self, PolledWire wire) except -1

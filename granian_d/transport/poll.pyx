@@ -72,14 +72,16 @@ cdef class Poll:
     Args:
         loop: turns for them.
         wires: those whose sockets are watched; their owner adds and discards them.
+        turn: is begun and ended with each of ours.
     """
 
     def __cinit__(self):
         self.fd = -1
 
-    def __init__(self, loop, set wires):
+    def __init__(self, loop, set wires, Turn turn not None):
         self._loop = loop
         self._wires = wires
+        self._turn = turn
         self._again = []
         self.input = <char*>malloc(INPUT_BYTES)
         self.output = <char*>malloc(OUTPUT_BYTES)
@@ -89,7 +91,7 @@ cdef class Poll:
         if self.fd < 0:
             raise OSError(errno, os.strerror(errno))
         _polls.add(self)
-        loop.add_reader(self.fd, self._turn)
+        loop.add_reader(self.fd, self._take_events)
 
     def __dealloc__(self):
         if self.fd >= 0:
@@ -148,14 +150,14 @@ cdef class Poll:
             self.fd = -1
         return 0
 
-    def _turn(self):
+    def _take_events(self):
         """Take what has happened since the last turn."""
         cdef epoll_event[EVENTS] events
         cdef PolledWire wire
         cdef int index
-        if self._turning:  # within a callback: the buffers are in use
+        if self._turn.on:  # within a callback: the buffers are in use
             return
-        self._turning = True
+        self._turn.begin()
         try:
             for index in range(epoll_wait(self.fd, events, EVENTS, 0)):
                 wire = <PolledWire>events[index].data.ptr
@@ -164,17 +166,17 @@ cdef class Poll:
                 except BaseException as error:  # the border to the loop
                     wire.fail(error)
         finally:
-            self._turning = False
+            self._turn.end()
 
     def _look_again(self):
         """Serve those who wanted another turn."""
         cdef PolledWire wire
-        if self._turning:
+        if self._turn.on:
             self._loop.call_soon(self._look_again)
             return
         again, self._again = self._again, []
         self._called = False
-        self._turning = True
+        self._turn.begin()
         try:
             for wire in again:
                 wire.waits = False
@@ -183,7 +185,7 @@ cdef class Poll:
                 except BaseException as error:  # the border to the loop
                     wire.fail(error)
         finally:
-            self._turning = False
+            self._turn.end()
 
     cdef int _control(self, int order, PolledWire wire, unsigned int events) except -1:
         cdef epoll_event event

@@ -3,6 +3,7 @@
 cimport cython
 
 from granian_d.http.exchange cimport Exchange, Observer
+from granian_d.http.ticks cimport now_ns
 
 cdef Py_ssize_t _ACTIVE, _REQUESTS, _CRASHED, _REFUSED, _SENT_BYTES, _LATENCY_NS
 cdef Py_ssize_t _HISTOGRAM, _BUCKETS, _SHIFT
@@ -16,7 +17,5 @@ cdef class Dispatch(Observer):
     cdef public object observer
 
     cpdef serve(self, Exchange exchange)
-    @cython.locals(
-        now_ns="long long", latency_ns="long long", left="long long", bucket="Py_ssize_t"
-    )
+    @cython.locals(latency_ns="long long", left="long long", bucket="Py_ssize_t")
     cdef _time(self, Exchange exchange)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import traceback
-from time import monotonic_ns
 from typing import TYPE_CHECKING, Final
 
 from granian_d.errors import InvalidResponse
 from granian_d.http.exchange import Observer
+from granian_d.http.ticks import now_ns
 from granian_d.observe import scoreboard
 
 if TYPE_CHECKING:
@@ -65,8 +65,7 @@ class Dispatch(Observer):
 
     def _time(self, exchange: Exchange) -> None:
         """Put the latency of an exchange into its bucket."""
-        now_ns = monotonic_ns()
-        latency_ns = now_ns - exchange.started_ns
+        latency_ns = now_ns() - exchange.started_ns
         bucket = 0
         left = latency_ns >> _SHIFT
         while left and bucket < _BUCKETS - 1:

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from granian_d.control.channel import Closed, Failed, Gone, Leaving, Ready, Reopen
 from granian_d.control.channel import Drain as DrainOrder
 from granian_d.errors import DaemonError
-from granian_d.interface import registry
+from granian_d.http.turn import Turn
+from granian_d.interface import alias, registry
 from granian_d.interface.contract import Context
-from granian_d.interface import alias
 from granian_d.interface.shape import refuse_misfit
 from granian_d.observe.access_log import AccessLog
 from granian_d.observe.scoreboard import CONNECTIONS
@@ -71,9 +71,10 @@ def run(plan: DaemonPlan, post: Post, desk: Desk) -> int:
     os.register_at_fork(after_in_child=partial(_let_go, post))
     loop = loops.make(plan.worker.loop)
     try:
-        interface = _load(plan, loop, desk.row)
+        turn = Turn()
+        interface = _load(plan, loop, desk.row, turn)
         try:
-            loop.run_until_complete(_Worker(plan, post, desk, interface, loop).live())
+            loop.run_until_complete(_Worker(plan, post, desk, interface, loop, turn).live())
         finally:
             interface.close()
             _tell_notes(interface, desk.log)
@@ -87,7 +88,7 @@ def run(plan: DaemonPlan, post: Post, desk: Desk) -> int:
     return 0
 
 
-def _load(plan: DaemonPlan, loop: asyncio.AbstractEventLoop, row: Row) -> Interface:
+def _load(plan: DaemonPlan, loop: asyncio.AbstractEventLoop, row: Row, turn: Turn) -> Interface:
     """Import the application and make the interface it is spoken to through.
 
     Raises:
@@ -104,6 +105,7 @@ def _load(plan: DaemonPlan, loop: asyncio.AbstractEventLoop, row: Row) -> Interf
         blocking_threads=worker.blocking_threads,
         blocking_threads_idle_timeout_s=worker.blocking_threads_idle_timeout_s,
         beat=partial(heartbeat.beat, row),
+        turn=turn,
     )
     return registry.load(worker.interface)(application, context)
 
@@ -118,6 +120,7 @@ class _Worker:
         desk: Desk,
         interface: Interface,
         loop: asyncio.AbstractEventLoop,
+        turn: Turn,
     ) -> None:
         self._channel = post.channel
         self._desk = desk
@@ -136,6 +139,7 @@ class _Worker:
             plan.worker.limits,
             Deadlines(loop),
             self._connections_changed,
+            turn,
         )
         self._acceptor = Acceptor(
             loop, post.listeners, self._connections, plan.worker.backpressure, self._accept_failed

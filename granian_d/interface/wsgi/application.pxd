@@ -4,8 +4,6 @@ from granian_d.http.exchange cimport Exchange
 from granian_d.interface.wsgi.call cimport WsgiCall
 from granian_d.interface.wsgi.environ cimport Surroundings
 
-cdef object _BytesIO
-
 
 cdef class WsgiApplication:
     cdef object _loop

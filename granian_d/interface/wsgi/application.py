@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from io import BytesIO
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from granian_d.errors import LoadError
 from granian_d.interface.wsgi.environ import Surroundings
-from granian_d.interface.wsgi.intake import Intake
+from granian_d.interface.wsgi.intake import NO_BODY, Intake
 from granian_d.interface.wsgi.pool import Pool
 from granian_d.interface.wsgi.thread_call import ThreadCall
 
@@ -16,8 +15,6 @@ if TYPE_CHECKING:
 
     from granian_d.http.exchange import Exchange
     from granian_d.interface.contract import Application, Context
-
-_BytesIO: Final = BytesIO  # typed in the compiled form
 
 
 class WsgiApplication:
@@ -54,7 +51,7 @@ class WsgiApplication:
     def serve(self, exchange: Exchange) -> None:
         """See `interface.contract.Interface`."""
         if exchange.head.content_length == 0:
-            self.begin(exchange, _BytesIO(), True)
+            self.begin(exchange, NO_BODY, True)
         else:
             Intake(exchange, self, self._loop).collect()
 

@@ -10,18 +10,13 @@ cdef unsigned char _PERCENT
 
 
 cdef class Surroundings:
-    cdef object _errors
     cdef public dict _keys
     cdef bytes _prefix
     cdef dict _template
-    cdef dict _templates
 
-    @cython.locals(environ=dict, raw_path=bytes, path=str, uri=str, query=str)
+    @cython.locals(environ=dict, template=dict, raw_path=bytes, path=str, uri=str, query=str)
     cpdef dict environ(self, RequestHead head, Peer peer, body)
-    @cython.locals(environ=dict, template=dict, server=tuple, client=tuple, port="int")
-    cdef dict _beginning(self, Peer peer, bytes authority)
-    @cython.locals(template=dict)
-    cdef dict _new_template(self, tuple server)
+    cdef dict _prepare(self, Peer peer)
     @cython.locals(path=bytes)
     cdef str _path_info(self, bytes raw_path)
     @cython.locals(name=bytes, value=bytes, key=str, text=str, size="Py_ssize_t")

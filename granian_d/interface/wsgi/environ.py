@@ -33,11 +33,6 @@ CACHED_KEYS: Final = 1024
 CACHED_NAME_BYTES: Final = 64
 
 
-# Templates that are remembered, one for each of our ends: a listener for all of a host's addresses
-# has as many as there are addresses.
-_MOST_TEMPLATES: Final = 64
-
-
 def _roomy(template: Environ) -> Environ:
     """The same, in a table with room for the fields of a request.
 
@@ -94,13 +89,11 @@ class Surroundings:
         multiprocess: there are other workers.
     """
 
-    __slots__ = ("_errors", "_keys", "_prefix", "_template", "_templates")
+    __slots__ = ("_keys", "_prefix", "_template")
 
     def __init__(self, root_path: str, multithread: bool, multiprocess: bool) -> None:
         self._prefix = root_path.encode()
         self._keys = _KEYS.copy()
-        self._errors: object = None
-        self._templates: dict[object, Environ] = {}
         self._template = _roomy(
             {
                 "REQUEST_METHOD": "GET",
@@ -129,7 +122,12 @@ class Surroundings:
 
     def environ(self, head: RequestHead, peer: Peer, body: object) -> Environ:
         """The environ of one request, `body` being its wsgi.input."""
-        environ = self._beginning(peer, head.authority)
+        template: Environ | None = peer.prepared
+        if template is None:
+            template = peer.prepared = self._prepare(peer)
+        environ = template.copy()
+        if not environ["SERVER_PORT"]:
+            _name_by_authority(environ, head.authority, peer.scheme)
         raw_path = head.raw_path
         path = uri = raw_path.decode("latin-1")
         if self._prefix or _PERCENT in raw_path:
@@ -143,6 +141,7 @@ class Surroundings:
         environ["REQUEST_URI"] = uri
         environ["RAW_URI"] = uri
         environ["wsgi.input"] = body
+        environ["wsgi.errors"] = _SYS["stderr"]  # which may be replaced
         if head.version != "1.1":
             environ["SERVER_PROTOCOL"] = _PROTOCOLS[head.version]
         self._add_fields(environ, head.fields)
@@ -154,34 +153,17 @@ class Surroundings:
             environ["CONTENT_LENGTH"] = str(head.content_length)
         return environ
 
-    def _beginning(self, peer: Peer, authority: bytes) -> Environ:
-        """An environ that knows the two ends of the connection."""
-        if _SYS["stderr"] is not self._errors:  # it has been replaced
-            self._templates.clear()
-            self._errors = _SYS["stderr"]
+    def _prepare(self, peer: Peer) -> Environ:
+        """What the environs of one connection have in common."""
         server, client = peer.server, peer.client
-        template = self._templates.get(server)
-        if template is None:
-            template = self._new_template(server)
-        environ = template.copy()
-        if peer.scheme != "http":
-            environ["wsgi.url_scheme"] = peer.scheme
-        if server is None or server[1] is None:
-            _name_by_authority(environ, authority, peer.scheme)
-        if client is not None:
-            port = client[1]
-            environ["REMOTE_ADDR"] = client[0]
-            environ["REMOTE_PORT"] = f"{port}"
-        return environ
-
-    def _new_template(self, server: tuple[str, int | None] | None) -> Environ:
         template = self._template.copy()
-        template["wsgi.errors"] = self._errors
+        template["wsgi.url_scheme"] = peer.scheme
         if server is not None and server[1] is not None:
             template["SERVER_NAME"] = server[0]
             template["SERVER_PORT"] = str(server[1])
-        if len(self._templates) < _MOST_TEMPLATES:
-            self._templates[server] = template
+        if client is not None:
+            template["REMOTE_ADDR"] = client[0]
+            template["REMOTE_PORT"] = str(client[1])
         return template
 
     def _path_info(self, raw_path: bytes) -> str:

@@ -33,6 +33,36 @@ _COLLECT_BYTES: Final = COLLECT_BYTES  # typed in the compiled form
 RESUME_BYTES: Final = COLLECT_BYTES // 2  # below this, more is pulled
 
 
+class _NoBody(io.BufferedIOBase):
+    """The wsgi.input of every request that has no body: it has no state, so one is enough."""
+
+    def readable(self) -> bool:
+        """See io.IOBase."""
+        return True
+
+    def read(self, size: int | None = -1, /) -> bytes:  # noqa: ARG002 - as in io
+        """See io.BufferedIOBase."""
+        return b""
+
+    read1 = read
+
+    def readline(self, size: int | None = -1, /) -> bytes:  # noqa: ARG002 - as in io
+        """See io.IOBase."""
+        return b""
+
+    def readinto(self, buffer: Any, /) -> int:  # noqa: ARG002 - as in io
+        """See io.BufferedIOBase."""
+        return 0
+
+    readinto1 = readinto
+
+    def close(self) -> None:
+        """Nothing: it is another request's, too."""
+
+
+NO_BODY: Final = _NoBody()
+
+
 class Intake:
     """Collects the beginning of a body on the loop, then hands the request on."""
 

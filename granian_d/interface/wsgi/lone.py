@@ -68,7 +68,7 @@ class LoneApplication(WsgiApplication):
     def __init__(self, app: Application, context: Context) -> None:
         super().__init__(app, context)
         self._context = context
-        self.visit = Visit(context.loop, context.clock_ns, context.beat)
+        self.visit = Visit(context.loop, context.clock_ns, context.beat, turn=context.turn)
         self._quick_calls = 0  # in a row; written where a call is, and there is one at a time
         # A call is under way on the loop, or `_next` will be called: until then all others wait.
         self._busy = False

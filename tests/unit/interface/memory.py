@@ -24,6 +24,11 @@ TCP6 = Peer(("2001:db8::7", 50123), ("2001:db8::1", 8443), "https")
 UNIX = Peer(None, ("/run/app.sock", None))
 
 
+def connected(ends: Peer) -> Peer:
+    """The same ends, of another connection."""
+    return Peer(ends.client, ends.server, ends.scheme)
+
+
 class Recorder:
     """An observer that remembers."""
 
@@ -94,8 +99,7 @@ class MemoryExchange(Exchange):
         room_bytes: int = 1 << 20,
     ) -> None:
         self.recorder = Recorder()
-        own = Peer(peer.client, peer.server, peer.scheme)  # each is on a connection of its own
-        super().__init__(head or request(), own, self.recorder)
+        super().__init__(head or request(), connected(peer), self.recorder)
         self.sends: list[bytes] = []
         self.interim: list[tuple[int, list[tuple[bytes, bytes]]]] = []
         self.fields: list[tuple[bytes, bytes]] = []

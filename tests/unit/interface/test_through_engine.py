@@ -9,7 +9,7 @@ from granian_d.interface.registry import load
 from granian_d.plan import Limits
 from tests.wire.harness import ENGINES, LIMITS, FakeWire, Record
 
-from .memory import TCP, context
+from .memory import TCP, connected, context
 
 GET = b"GET %b HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -37,7 +37,7 @@ class Connection:
         self.observer = Record()
         self.serve = interface.serve
         self.wire = Wire(high_water)
-        self.endpoint = engine(self.wire, TCP, self, Limits(**LIMITS), Clock(0.0))
+        self.endpoint = engine(self.wire, connected(TCP), self, Limits(**LIMITS), Clock(0.0))
         self.feed = self.endpoint.feed_data
 
     async def until(self, condition):

@@ -13,6 +13,8 @@ import uvloop
 
 from granian_d.errors import FlowError
 from granian_d.http import states
+from granian_d.http.ticks import now_ns
+from granian_d.http.turn import Turn
 from granian_d.interface.wsgi.loop_call import WRITTEN_BYTES
 from granian_d.interface.wsgi.visit import Visit
 from tests.wire.harness import ENGINES
@@ -304,9 +306,6 @@ class TestOnAnEngine:
             positions = [sent.index(b"/n%d." % number) for number in range(6)]
             assert positions == sorted(positions)
             assert sent.count(b"end\r\n0\r\n\r\n") == 6
-            print(sent[:300], sent[1_000_000:1_005_000][:100])
-            i = sent.index(b"end\r\n0")
-            print(sent[i : i + 600])
             assert sent.count(b"abc") == 6
 
         connection = connected(script, high_water=30_000)
@@ -322,6 +321,65 @@ class TestOnAnEngine:
         connection = connected(script, high_water=30_000)
         assert connection.observer.faults == []
         assert len(connection.observer.over) == 1
+
+
+class TestTurns:
+    """Within a turn the loop is hidden once, and shown when the turn ends."""
+
+    def test_hidden_from_the_first_call_to_the_end_of_the_turn(self, play) -> None:
+        turn = Turn()
+        inside = []
+
+        def running():
+            try:
+                return asyncio.get_running_loop()
+            except RuntimeError:
+                return None
+
+        def app(environ, start_response):
+            inside.append(running())
+            ok(start_response)
+            return [b"x"]
+
+        async def script(interface):
+            loop = asyncio.get_running_loop()
+            for _ in range(2):
+                turn.begin()
+                assert running() is loop
+                for _ in range(3):
+                    exchange = MemoryExchange()
+                    interface.serve(exchange)
+                    assert exchange.body == b"x"
+                    assert running() is None
+                turn.end()
+                assert running() is loop
+            interface.serve(MemoryExchange())  # in no turn
+            assert running() is loop
+
+        play(app, script, turn=turn, clock_ns=now_ns)
+        assert inside == [None] * 7
+
+    def test_a_loop_of_the_application(self, play) -> None:
+        turn = Turn()
+
+        async def inner():
+            return b"inner"
+
+        def app(environ, start_response):
+            ok(start_response)
+            return [asyncio.run(inner())]
+
+        async def script(interface):
+            loop = asyncio.get_running_loop()
+            turn.begin()
+            exchanges = [MemoryExchange() for _ in range(3)]
+            for exchange in exchanges:
+                interface.serve(exchange)
+            turn.end()
+            assert [exchange.body for exchange in exchanges] == [b"inner"] * 3
+            assert asyncio.get_running_loop() is loop
+
+        play(app, script, turn=turn, clock_ns=now_ns)
 
 
 class TestBeats:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from granian_d.http.turn import Turn
 from granian_d.transport.tcp import StreamConnections
 
 if TYPE_CHECKING:
@@ -32,4 +33,4 @@ def make(name: str, loop: asyncio.AbstractEventLoop, *facts: Any) -> Any:
     """An empty set of connections; `facts` are the arguments that both have."""
     if name == "stream":
         return StreamConnections(*facts)
-    return import_module(DIRECT).DirectConnections(*facts, loop)
+    return import_module(DIRECT).DirectConnections(*facts, loop, Turn())
