@@ -144,7 +144,7 @@ class Runtime:
 
         Modules only: no loop and no thread may exist before a fork.
         """
-        import_module("granian_d.worker.main").prepare(plan.worker)
+        import_module("granian_d.worker.main").prepare(plan)
         import_module("granian_d.worker.memory").share()
 
     def serve(self, plan: DaemonPlan, post: Post) -> int:

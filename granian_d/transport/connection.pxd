@@ -31,6 +31,7 @@ cdef class DirectConnection(PolledWire):
     cdef bint _eof
     # Writing
     cdef bint _feeding  # what is written now is put together in the poll's output
+    cdef Py_ssize_t _output_at  # where
     cdef Py_ssize_t _output  # octets that are there
     cdef Outflow _outflow  # None while there is nothing in it
     cdef Py_ssize_t _burst  # octets that the socket took without a pause of ours

@@ -2,7 +2,7 @@
 
 Each event of the socket is a recv, the engine, and a send, with no object and no callback of the
 loop on the way. Answers that are given while the engine is fed are put together and leave in one
-send.
+send, soon after: `poll` sends those of several connections one after the other.
 
 The socket is read until it has nothing more, or until its share of the turn is used up; the same for
 writing. So nobody, neither a peer that sends without end nor an answer whose peer reads as fast as
@@ -117,16 +117,26 @@ cdef class DirectConnection(PolledWire):
 
     cdef int _feed(self, Py_ssize_t count) except -1:
         """Have the engine read; what it writes meanwhile leaves in one send."""
+        if self._output:  # of the feed before, in the same turn
+            self._send_output()
         self._burst = 0
+        self._output_at = self.poll.output_size
         self._feeding = True
         try:
             self.endpoint.feed(self.poll.input, count)
         finally:
             self._feeding = False
+            self.poll.fed(self, self._output)
+        if self._finishing and self._outflow is None:
             if self._output:
                 self._send_output()
-        if self._finishing and self._outflow is None:
-            self._half_close()
+            if self._outflow is None:
+                self._half_close()
+        return 0
+
+    cdef int send_output(self) except -1:
+        if self._output:
+            self._send_output()
         return 0
 
     cdef int _end(self) except -1:
@@ -147,13 +157,14 @@ cdef class DirectConnection(PolledWire):
         Also False, for a turn, after as many octets as the mark have gone out without a pause.
         """
         cdef Py_ssize_t more = 0 if body is None else PyBytes_GET_SIZE(body)
+        cdef Py_ssize_t at = self._output_at + self._output
         if self.fd < 0:
             return False
-        if self._feeding and self._outflow is None and self._output + size + more <= OUTPUT_BYTES:
+        if self._feeding and self._outflow is None and at + size + more <= OUTPUT_BYTES:
             if size:
-                memcpy(self.poll.output + self._output, data, size)
+                memcpy(self.poll.output + at, data, size)
             if more:
-                memcpy(self.poll.output + self._output + size, PyBytes_AS_STRING(body), more)
+                memcpy(self.poll.output + at + size, PyBytes_AS_STRING(body), more)
             self._output += size + more
             return not self._full
         if self._output:
@@ -174,7 +185,7 @@ cdef class DirectConnection(PolledWire):
             return False
         if first:
             self._outflow = Outflow.__new__(Outflow)
-            self._outflow.keep(self.poll.output, self._output, None, 0)
+            self._outflow.keep(self.poll.output + self._output_at, self._output, None, 0)
             self._output = 0
         self._outflow.keep(NULL, 0, head, 0)
         self._outflow.keep_file(file)
@@ -222,6 +233,10 @@ cdef class DirectConnection(PolledWire):
         cdef linger none
         if self.fd < 0:
             return 0
+        if self._output and not self._feeding:  # whole answers, which were on their way
+            self._send_output()
+            if self.fd < 0:
+                return 0
         none.l_onoff, none.l_linger = 1, 0
         setsockopt(self.fd, SOL_SOCKET, SO_LINGER, &none, sizeof(linger))
         return self._close()
@@ -231,7 +246,7 @@ cdef class DirectConnection(PolledWire):
     cdef int _send_output(self) except -1:
         cdef Py_ssize_t size = self._output
         self._output = 0
-        return self._send(self.poll.output, size, None)
+        return self._send(self.poll.output + self._output_at, size, None)
 
     cdef int _send(self, const char* data, Py_ssize_t size, bytes body) except -1:
         """Hand octets to the socket; queue what it does not take."""

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 from typing import TYPE_CHECKING, Final
+
+from granian_d.worker.libc import prctl
 
 if TYPE_CHECKING:
     from granian_d.plan import Identity
 
 PR_SET_PDEATHSIG: Final = 1  # prctl(2)
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def become(identity: Identity) -> None:
@@ -40,7 +39,5 @@ def die_with(master_pid: int) -> bool:
     Returns:
         False when the master is dead already.
     """
-    if _libc.prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0):
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))
+    prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL))
     return os.getppid() == master_pid

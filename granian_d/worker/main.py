@@ -20,7 +20,6 @@ from granian_d.http.turn import Turn
 from granian_d.interface import alias, registry
 from granian_d.interface.contract import Context
 from granian_d.interface.shape import refuse_misfit
-from granian_d.observe.access_log import AccessLog
 from granian_d.observe.scoreboard import CONNECTIONS
 from granian_d.transport.accept import Acceptor
 from granian_d.transport.choose import make_connections, preload
@@ -36,10 +35,12 @@ if TYPE_CHECKING:
 
     from granian_d.control.channel import Post
     from granian_d.interface.contract import Interface
+    from granian_d.observe.access_log import AccessLog
     from granian_d.observe.log import Log, LogFile
     from granian_d.observe.scoreboard import Row
-    from granian_d.plan import DaemonPlan, WorkerPlan
+    from granian_d.plan import DaemonPlan
 
+ACCESS_LOG = "granian_d.observe.access_log"
 MASTER_IS_DEAD = 1
 PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
 # A message to the master is bounded: of a sentence the beginning says most, of a traceback the end.
@@ -47,11 +48,14 @@ SENTENCE_CHARS = 1_000
 TRACEBACK_CHARS = 15_000
 
 
-def prepare(plan: WorkerPlan) -> None:
+def prepare(plan: DaemonPlan) -> None:
     """Import what workers of this plan will use, in the master, so that they share its memory."""
-    loops.preload(plan.loop)
-    registry.load(plan.interface)
-    preload(plan.engine)
+    worker = plan.worker
+    loops.preload(worker.loop)
+    registry.load(worker.interface)
+    preload(worker.engine)
+    if plan.access_log.enabled:
+        importlib.import_module(ACCESS_LOG)
 
 
 class Desk(NamedTuple):
@@ -128,9 +132,10 @@ class _Worker:
         self._loop = loop
         self._idle_s = plan.worker.limits.idle_timeout_s
         self._budget_s = plan.pool.drain_timeout_s
-        self._access_log = None
+        self._access_log: AccessLog | None = None
         if plan.access_log.enabled:
-            self._access_log = AccessLog(plan.access_log.fmt, desk.access_file, loop.call_soon)
+            room = importlib.import_module(ACCESS_LOG)  # who wants none has no memory for it
+            self._access_log = room.AccessLog(plan.access_log.fmt, desk.access_file, loop.call_soon)
         dispatch = Dispatch(interface, desk.row, desk.log, self._access_log)
         self._connections = make_connections(
             plan.worker.engine,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import time
 
 import pytest
 
@@ -10,6 +12,7 @@ from tests.unit.transport.bench import Bench
 from tests.unit.transport.house import reset
 
 ONLY_DIRECT = pytest.mark.parametrize("transport", ["direct"], indirect=True)
+LONG_NS = 1_000_000
 ROUNDS = 300  # more connections than one batch of events
 
 
@@ -53,6 +56,48 @@ def test_the_first_may_write_to_the_second(bench):
         assert sorted(at_two.split(b", ")) == [b"", b"first to the other", b"second to itself"]
 
     bench.run(scenario())
+
+
+def test_who_is_cut_behind_an_answer_has_sent_it(bench):
+    async def scenario():
+        (one, first), (two, second) = await bench.connect(), await bench.connect()
+        await bench.settle()
+        first.reactions["data"] = lambda: first.wire.write(b"answer")
+        second.reactions["data"] = first.wire.abort
+        one.send(b"1")
+        two.send(b"2")  # in the same turn, behind the other
+        assert await bench.receive(one, 6) == b"answer"
+        await first.until("lost")
+
+    bench.run(scenario())
+
+
+def test_nobody_waits_behind_a_slow_one(bench):
+    """Answers of one turn leave together, unless an application takes its time between them."""
+    there = []
+
+    async def scenario():
+        pairs = [await bench.connect() for _ in range(3)]
+        await bench.settle()
+        (one, first), (two, second), (three, third) = pairs
+
+        def take_long() -> None:
+            began_ns = time.monotonic_ns()
+            while time.monotonic_ns() - began_ns < LONG_NS:
+                pass
+            second.wire.write(b"second")
+
+        first.reactions["data"] = lambda: first.wire.write(b"first")
+        second.reactions["data"] = take_long
+        third.reactions["data"] = lambda: there.extend(
+            client.recv(10, socket.MSG_DONTWAIT) for client in (one, two)
+        )
+        for client in (one, two, three):
+            client.send(b"x")
+        await third.until("data")
+
+    bench.run(scenario())
+    assert there == [b"first", b"second"]
 
 
 @pytest.mark.parametrize("end", [reset, lambda client: client.close()])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+from granian_d.worker import memory
+
 PRELUDE = """
 import gc, os, ssl, hashlib
 import uvloop
@@ -59,6 +61,20 @@ print(digest[:8])
     assert run(code) == ["2d711642"]
 
 
+def test_what_has_been_written_is_left_alone():
+    """The linker's tables look like constants, and would be lost with their pages."""
+    smaps = """7f00-7f10 r--p 00001000 fe:00 1234  /usr/lib/libcrypto.so.3
+Size:                 64 kB
+Anonymous:            {anonymous} kB
+7f10-7f20 rw-p 00011000 fe:00 1234  /usr/lib/libcrypto.so.3
+Anonymous:            0 kB
+"""
+    for anonymous, count in ((0, 1), (4, 0)):
+        lines = smaps.format(anonymous=anonymous).splitlines(keepends=True)
+        found = [match.groups() for match in memory._untouched(lines)]
+        assert found == [("7f00", "7f10", "libcrypto.so.3")] * count
+
+
 def test_a_child_collects_its_own_garbage_and_not_the_frozen_heap():
     code = """
 memory.share()
@@ -81,10 +97,8 @@ def test_the_mappings_it_looks_for_exist():
     """Names of libraries are facts about others: here they are compared with this machine."""
     code = """
 found = set()
-for line in open("/proc/self/maps"):
-    match = memory._CODE.match(line)
-    if match:
-        found |= {name for name in memory._ADVICE if match[3].startswith(name)}
+for match in memory._untouched(open("/proc/self/smaps")):
+    found |= {name for name in memory._ADVICE if match[3].startswith(name)}
 print(*sorted(found))
 """
     wanted = run("import _ssl; print(*sorted(memory._ADVICE))")
