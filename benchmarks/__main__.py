@@ -82,9 +82,7 @@ def measurements(
                     yield taken
 
 
-def steady_sample(
-    case: Case, server: Server, cpus: list[int], seconds: int, number: int
-) -> Sample:
+def steady_sample(case: Case, server: Server, cpus: list[int], seconds: int, number: int) -> Sample:
     """The least disturbed of a few: on a shared host others take whole seconds away."""
     tries: list[Sample] = []
     while len(tries) < TRIES:
