@@ -13,7 +13,6 @@ import uvloop
 
 from granian_d.errors import FlowError
 from granian_d.http import states
-from granian_d.http.ticks import now_ns
 from granian_d.http.turn import Turn
 from granian_d.interface.wsgi.loop_call import WRITTEN_BYTES
 from granian_d.interface.wsgi.visit import Visit
@@ -356,7 +355,7 @@ class TestTurns:
             interface.serve(MemoryExchange())  # in no turn
             assert running() is loop
 
-        play(app, script, turn=turn, clock_ns=now_ns)
+        play(app, script, turn=turn)
         assert inside == [None] * 7
 
     def test_a_loop_of_the_application(self, play) -> None:
@@ -379,7 +378,7 @@ class TestTurns:
             assert [exchange.body for exchange in exchanges] == [b"inner"] * 3
             assert asyncio.get_running_loop() is loop
 
-        play(app, script, turn=turn, clock_ns=now_ns)
+        play(app, script, turn=turn)
 
 
 class TestBeats:
