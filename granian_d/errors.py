@@ -10,6 +10,7 @@
      |   +- FlowError          right message, wrong moment                   (HTTP 500)
      +- RemoteError            the peer's side of the contract
          +- Disconnected       the peer has gone
+         |   +- SessionClosed  a WebSocket conversation is over
          +- ProtocolViolation  the peer broke a rule                         (HTTP 400)
              +- RequestTimeout, BodyTooLarge, TargetTooLong,
                 HeadTooLarge, ExpectationFailed, MisdirectedRequest,
@@ -74,6 +75,20 @@ class RemoteError(DaemonError):
 
 class Disconnected(RemoteError, ConnectionResetError):
     """The peer has gone. An OSError too, as ASGI 2.4 wants for `send`."""
+
+
+class SessionClosed(Disconnected):
+    """A WebSocket conversation is over.
+
+    Args:
+        code: why (RFC 6455 7.4; 1005 and 1006 are never on the wire).
+        reason: that the peer gave.
+    """
+
+    def __init__(self, code: int, reason: str = "") -> None:
+        super().__init__(f"the conversation is closed ({code})")
+        self.code = code
+        self.reason = reason
 
 
 class ProtocolViolation(RemoteError):

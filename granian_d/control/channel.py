@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from granian_d.plan import ListenerPlan
+
 
 class Ready(NamedTuple):
     """Worker: the application runs and accept is armed."""
@@ -41,6 +43,7 @@ class Drain(NamedTuple):
 
     budget_s: float  # from now to the end of the last connection
     idle_s: float | None  # how long an idle connection may wait for a request; None: as always
+    restarting: bool  # another worker takes over: peers that are sent away may come back at once
 
 
 class Reopen(NamedTuple):
@@ -155,7 +158,7 @@ class Post(NamedTuple):
         row: its row of the scoreboard.
         master_pid: whose child it is.
         channel: its end of the wire to the master.
-        listeners: the sockets to accept from, listening and non-blocking.
+        listeners: the sockets to accept from, listening and non-blocking, with their plans.
     """
 
     worker: int
@@ -164,4 +167,4 @@ class Post(NamedTuple):
     row: int
     master_pid: int
     channel: Channel
-    listeners: tuple[socket.socket, ...]
+    listeners: tuple[tuple[ListenerPlan, socket.socket], ...]

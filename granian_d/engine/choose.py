@@ -4,35 +4,26 @@ from __future__ import annotations
 
 from importlib import import_module
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Literal
 
 from granian_d.errors import EngineMissing
 
 if TYPE_CHECKING:
-    from granian_d.engine.contract import Clock, Endpoint, Service, Wire
-    from granian_d.http.message import Peer
-    from granian_d.plan import Limits
+    from granian_d.engine.contract import EndpointMaker
     from granian_d.plan.model import EngineName
 
-# What speaks HTTP/1.x; the native ones are there where the package was compiled.
-_MAKERS: Final = {
-    "native": ("granian_d.engine.native.h1", "H1Endpoint"),
-    "pure": ("granian_d.engine.pure.h1", "H1Endpoint"),
+Protocol = Literal["h1"]
+
+# What speaks which protocol; the native ones are there where the package was compiled.
+_MAKERS: Final[dict[tuple[str, Protocol], tuple[str, str]]] = {
+    ("native", "h1"): ("granian_d.engine.native.h1", "H1Endpoint"),
+    ("pure", "h1"): ("granian_d.engine.pure.h1", "H1Endpoint"),
 }
-
-
-class EngineMaker(Protocol):
-    """What makes the endpoint of a new connection."""
-
-    def __call__(
-        self, wire: Wire, peer: Peer, service: Service, limits: Limits, clock: Clock, /
-    ) -> Endpoint:
-        """Make it; it is fed from then on."""
 
 
 def is_compiled() -> bool:
     """Whether the native engine is installed."""
-    return find_spec(_MAKERS["native"][0]) is not None
+    return find_spec(_MAKERS["native", "h1"][0]) is not None
 
 
 def resolve(name: EngineName) -> EngineName:
@@ -52,8 +43,8 @@ def resolve(name: EngineName) -> EngineName:
     return name
 
 
-def choose(name: EngineName) -> EngineMaker:
-    """The engine for the connections of a worker; see `resolve`."""
-    module, maker = _MAKERS[resolve(name)]
-    chosen: EngineMaker = getattr(import_module(module), maker)
+def choose(name: EngineName, protocol: Protocol = "h1") -> EndpointMaker:
+    """What speaks `protocol` on the connections of a worker; for the name see `resolve`."""
+    module, maker = _MAKERS[resolve(name), protocol]
+    chosen: EndpointMaker = getattr(import_module(module), maker)
     return chosen

@@ -10,10 +10,13 @@ A transport feeds in this order: `feed_data` any number of times, `feed_eof` at 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from granian_d.http.exchange import Exchange, Observer
+    from granian_d.http.message import Peer
+    from granian_d.http.session import Session
+    from granian_d.plan import Limits
 
 NEVER: Final = float("inf")
 
@@ -25,6 +28,21 @@ class Clock:
 
     def __init__(self, now: float) -> None:
         self.now = now
+
+
+class Leave(NamedTuple):
+    """How a worker that leaves parts from its connections.
+
+    Attributes:
+        idle_s: how long an idle connection may wait for its next request.
+        spread_s: what has no end of its own (a WebSocket) is ended by us, each at its own moment
+            within this time, so that not all peers come back at once.
+        restarting: another worker takes over, the peer may come back at once.
+    """
+
+    idle_s: float
+    spread_s: float = 0.0
+    restarting: bool = False
 
 
 class Wire(Protocol):
@@ -41,6 +59,13 @@ class Wire(Protocol):
 
     def queued_bytes(self) -> int:
         """Bytes of the queue that the peer has not taken yet: how a slow peer shows progress."""
+
+    def switch(self, endpoint: Endpoint) -> None:
+        """Feed `endpoint` from now on: another protocol begins on this connection.
+
+        The one that asks feeds it what it has left over of the old one's bytes, and is itself fed
+        nothing any more. Who was told to drain tells the new one.
+        """
 
     def finish(self) -> None:
         """Write out the queue, half-close, discard what still arrives, then close.
@@ -78,12 +103,22 @@ class Endpoint(Protocol):
     def expire(self) -> None:
         """`deadline` has passed."""
 
-    def drain(self, idle_s: float) -> None:
+    def drain(self, leave: Leave) -> None:
         """Finish what is going on, start nothing new after it.
 
-        The next answer says `Connection: close`. A connection on which no request is under way
-        is closed once it has been idle for `idle_s` seconds since its last answer.
+        The next answer says `Connection: close` (or GOAWAY). A connection on which no request is
+        under way is closed once it has been idle for `leave.idle_s` seconds since its last answer.
+        May come again with other terms.
         """
+
+
+class EndpointMaker(Protocol):
+    """What makes the endpoint of a connection."""
+
+    def __call__(
+        self, wire: Wire, peer: Peer, service: Service, limits: Limits, clock: Clock, /
+    ) -> Endpoint:
+        """Make it; it is fed from then on."""
 
 
 class Service(Protocol):
@@ -93,3 +128,10 @@ class Service(Protocol):
 
     def serve(self, exchange: Exchange) -> None:
         """Have the application answer the exchange. Never raises, never blocks."""
+
+    def converse(self, session: Session) -> None:
+        """Have the application accept the conversation or refuse it. Never raises, never blocks.
+
+        Engines offer one only where `Limits.websocket` is not None: otherwise the request for it is
+        an exchange like all others.
+        """

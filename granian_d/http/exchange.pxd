@@ -32,6 +32,8 @@ cdef class Exchange:
     cpdef bint send(self, data, bint last=*) except -1
     cpdef when_room(self, callback)
     cpdef finish(self, trailers=*)
+    cpdef tunnel(self, fields, make)
+    cpdef close_tunnel(self)
     cpdef abort(self)
     cpdef fail(self)
     cpdef feed(self, bytes part)

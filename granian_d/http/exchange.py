@@ -11,6 +11,7 @@ Request side, upwards                    Response side, downwards
                                              when_room(callback)
                                              send_file(fd, offset, count)
                                              finish(trailers), abort()
+                                             tunnel(fields, make)
 
 `start` may hold the head back until the first `send`, so that head and body leave in one write,
 and so that a body given whole gets a Content-Length of its own.
@@ -23,7 +24,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from time import monotonic_ns
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from granian_d.errors import Disconnected, FlowError, InvalidResponse, RemoteError
 from granian_d.http import states
@@ -239,6 +240,28 @@ class Exchange:
             Disconnected, InvalidResponse, FlowError: as `send` with `last`.
         """
         raise NotImplementedError
+
+    def tunnel(self, fields: FieldPairs, make: Callable[[Any], Any]) -> None:
+        """Accept the other protocol that was asked for: its octets follow, both ways.
+
+        Sends 101 with `fields` behind Connection and Upgrade (RFC 9110 7.8), or 200 where streams
+        are tunnelled (RFC 8441 5). Then `make` is given the Wire of those octets, and the Endpoint
+        that it returns is fed what arrives (engine.contract): all of the connection, or one stream.
+
+        The exchange lasts as long as the tunnel: whoever speaks in it says `close_tunnel`.
+
+        Raises:
+            InvalidResponse: a field must not go out; nothing was sent.
+            FlowError: a response has been started already, or no other protocol was asked for.
+            Disconnected: the peer has gone.
+        """
+        raise NotImplementedError
+
+    def close_tunnel(self) -> None:
+        """The protocol in the tunnel has ended, well or not."""
+        if self.state == states.TUNNEL:
+            self.state = states.FINISHED
+            self.observer.finished(self)
 
     def abort(self) -> None:
         """Cut the exchange so that the peer cannot take it for complete. Idempotent."""

@@ -15,6 +15,48 @@ FieldPairs = Iterable[tuple[bytes, bytes]]
 HttpVersion = Literal["1.0", "1.1", "2", "3"]
 
 
+class TlsFacts:
+    """What a TLS handshake came to.
+
+    Attributes:
+        version: of the protocol on the wire: 0x0303 is TLS 1.2, 0x0304 is TLS 1.3.
+        cipher: number of the cipher suite (IANA), 0 when unknown.
+        cipher_name: as OpenSSL calls it.
+        server_name: that the client asked for (SNI), "" if none.
+        server_certificate: ours, PEM.
+        client_chain: certificates of the client, PEM, its own first; empty if it showed none.
+        client_name: subject of the client's certificate as RFC 4514 writes it, "" if none.
+    """
+
+    __slots__ = (
+        "cipher",
+        "cipher_name",
+        "client_chain",
+        "client_name",
+        "server_certificate",
+        "server_name",
+        "version",
+    )
+
+    def __init__(
+        self,
+        version: int,
+        cipher: int,
+        cipher_name: str,
+        server_name: str,
+        server_certificate: str,
+        client_chain: tuple[str, ...],
+        client_name: str,
+    ) -> None:
+        self.version = version
+        self.cipher = cipher
+        self.cipher_name = cipher_name
+        self.server_name = server_name
+        self.server_certificate = server_certificate
+        self.client_chain = client_chain
+        self.client_name = client_name
+
+
 class Peer:
     """The two ends of one connection, as the socket tells them.
 
@@ -22,20 +64,23 @@ class Peer:
         client: (address, port) of the peer; None on a unix socket.
         server: (address, port) of our end; (path, None) on a unix socket.
         scheme: "http" or "https".
+        tls: what is known of the TLS connection; None on a plain one.
         prepared: what an interface has made of them, for every request of the connection.
     """
 
-    __slots__ = ("client", "prepared", "scheme", "server")
+    __slots__ = ("client", "prepared", "scheme", "server", "tls")
 
     def __init__(
         self,
         client: tuple[str, int] | None,
         server: tuple[str, int | None] | None,
         scheme: str = "http",
+        tls: TlsFacts | None = None,
     ) -> None:
         self.client = client
         self.server = server
         self.scheme = scheme
+        self.tls = tls
         self.prepared: Any = None
 
 
@@ -51,6 +96,8 @@ class RequestHead:
         fields: header section (lower-case name, value).
         content_length: of the body; None when it is chunked (or ended by the stream).
         expects_continue: the client waits for a 100 before it sends the body (RFC 9110 10.1.1).
+        protocol: another one that is asked for and that the engine can speak, "websocket" (by
+            Upgrade, or by :protocol of an extended CONNECT); "" for all others.
     """
 
     __slots__ = (
@@ -59,6 +106,7 @@ class RequestHead:
         "expects_continue",
         "fields",
         "method",
+        "protocol",
         "query",
         "raw_path",
         "version",
@@ -74,6 +122,7 @@ class RequestHead:
         fields: Fields,
         content_length: int | None,
         expects_continue: bool,
+        protocol: str = "",
     ) -> None:
         self.method = method
         self.raw_path = raw_path
@@ -83,3 +132,4 @@ class RequestHead:
         self.fields = fields
         self.content_length = content_length
         self.expects_continue = expects_continue
+        self.protocol = protocol

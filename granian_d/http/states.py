@@ -12,12 +12,20 @@ AWAITED: Final = 0  # no head yet
 STARTED: Final = 1  # head given; body may follow
 FINISHED: Final = 2  # complete
 ABORTED: Final = 3  # cut: by us, or because the peer has gone
+TUNNEL: Final = 4  # the octets belong to another protocol (RFC 9110 7.8, RFC 8441)
 
-NAMES: Final = {AWAITED: "awaited", STARTED: "started", FINISHED: "finished", ABORTED: "aborted"}
+NAMES: Final = {
+    AWAITED: "awaited",
+    STARTED: "started",
+    FINISHED: "finished",
+    ABORTED: "aborted",
+    TUNNEL: "a tunnel",
+}
 
 NEXT: Final[dict[int, dict[str, int]]] = {
-    AWAITED: {"inform": AWAITED, "start": STARTED, "abort": ABORTED},
+    AWAITED: {"inform": AWAITED, "start": STARTED, "tunnel": TUNNEL, "abort": ABORTED},
     STARTED: {"send": STARTED, "finish": FINISHED, "abort": ABORTED},
     FINISHED: {"abort": FINISHED},
     ABORTED: {"abort": ABORTED},
+    TUNNEL: {"close": FINISHED, "abort": ABORTED},
 }

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from granian_d.http.exchange import Exchange
+    from granian_d.http.session import Session
     from granian_d.http.turn import Turn
 
 Application = Any  # what the three specifications call a callable; each interface checks its own
@@ -66,6 +67,13 @@ class Interface(Protocol):
 
         Returns at once. A fault of the application is told to `exchange.observer.crashed`, then
         ends the exchange with `exchange.fail()`.
+        """
+
+    def converse(self, session: Session) -> None:
+        """Have the application accept one WebSocket conversation, or refuse it.
+
+        Returns at once; faults of the application are told as in `serve`. Not called for wsgi:
+        engines are told not to offer one (`plan.Limits.websocket`).
         """
 
     async def settle(self) -> None:

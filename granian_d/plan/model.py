@@ -17,6 +17,7 @@ LoopName = Literal["auto", "asyncio", "uvloop"]
 EngineName = Literal["auto", "native", "pure"]
 ListenerKind = Literal["tcp", "unix", "fd", "systemd"]
 LogFormat = Literal["auto", "text", "json"]
+HttpMode = Literal["auto", "1", "2"]
 LogLevel = Literal["critical", "error", "warning", "info", "debug"]
 
 
@@ -42,6 +43,32 @@ class ListenerPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Http2Limits:
+    """What one peer may cost on HTTP/2 (RFC 9113), beside what holds for every wire."""
+
+    streams: int  # at once: SETTINGS_MAX_CONCURRENT_STREAMS
+    frame_bytes: int  # largest payload taken: SETTINGS_MAX_FRAME_SIZE
+    fields_bytes: int  # of a field section, as RFC 9113 6.5.2 counts it: MAX_HEADER_LIST_SIZE
+    connection_window_bytes: int  # what a peer may send beyond what was read, on all streams
+    stream_window_bytes: int  # and on one: SETTINGS_INITIAL_WINDOW_SIZE
+    adaptive_window: bool  # let both windows grow with what the connection can carry
+    send_buffer_bytes: int  # of an answer, that wait on one stream for the peer's window
+    ping_interval_s: float  # between two PING on a silent connection; 0: none are sent
+    ping_timeout_s: float  # for the peer's PING ack
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebSocketLimits:
+    """What one conversation may cost (RFC 6455)."""
+
+    message_bytes: int  # after decompression; 0: unlimited
+    frame_bytes: int  # as declared; 0: unlimited
+    ping_interval_s: float  # on a conversation in which nothing arrives; 0: none are sent
+    ping_timeout_s: float  # for the pong
+    compress: bool  # accept permessage-deflate (RFC 7692)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """What one peer may cost. Zero switches a limit off where a limit may be switched off."""
 
@@ -53,6 +80,8 @@ class Limits:
     body_timeout_s: float  # without progress of a request body; 0: unlimited
     write_timeout_s: float  # without progress of a response the peer does not read; 0: unlimited
     keep_alive: bool
+    http2: Http2Limits
+    websocket: WebSocketLimits | None  # None: a request for one is a request like all others
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +106,7 @@ class WorkerPlan:
     working_dir: str  # "" leaves sys.path and the current directory alone
     loop: LoopName
     engine: EngineName
+    http: HttpMode
     url_path_prefix: str
     blocking_threads: int
     blocking_threads_idle_timeout_s: float

@@ -48,6 +48,9 @@ def _build(kind: Any, value: Any, where: str) -> Any:
             raise TypeError(f"{where}: not a list")
         return tuple(_build(arguments[0], item, where) for item in value)
     elif origin in (typing.Union, types.UnionType):
+        records = [option for option in arguments if dataclasses.is_dataclass(option)]
+        if records and isinstance(value, dict):
+            return _build_record(records[0], value, where)
         good = any(type(value) is option for option in arguments)
     else:
         good = type(value) is kind or (kind is float and type(value) is int)

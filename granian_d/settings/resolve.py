@@ -16,10 +16,12 @@ from granian_d.engine.choose import resolve as resolve_engine
 from granian_d.plan import (
     AccessLogPlan,
     DaemonPlan,
+    Http2Limits,
     Limits,
     LogPlan,
     MasterPlan,
     PoolPlan,
+    WebSocketLimits,
     WorkerPlan,
 )
 from granian_d.settings.identity import plan_identity
@@ -27,6 +29,7 @@ from granian_d.settings.listeners import plan_listeners, unbound
 
 if TYPE_CHECKING:
     from granian_d.settings.load import Loaded
+    from granian_d.settings.model import Http2
 
 _T = TypeVar("_T")
 
@@ -83,6 +86,7 @@ def _plan_worker(loaded: Loaded) -> WorkerPlan:
         working_dir=_working_dir(loaded),
         loop=settings.loop,
         engine=settings.engine,
+        http=settings.http,
         url_path_prefix=settings.url_path_prefix,
         blocking_threads=_blocking_threads(loaded),
         blocking_threads_idle_timeout_s=settings.blocking_threads_idle_timeout,
@@ -103,6 +107,38 @@ def _plan_limits(loaded: Loaded) -> Limits:
         body_timeout_s=settings.request.body_timeout,
         write_timeout_s=settings.response.write_timeout,
         keep_alive=settings.http1.keep_alive,
+        http2=_plan_http2(settings.http2),
+        websocket=_plan_websocket(loaded),
+    )
+
+
+def _plan_http2(table: Http2) -> Http2Limits:
+    interval_ms = table.keep_alive_interval
+    return Http2Limits(
+        streams=table.max_concurrent_streams,
+        frame_bytes=table.max_frame_size,
+        fields_bytes=table.max_headers_size,
+        connection_window_bytes=table.initial_connection_window_size,
+        stream_window_bytes=table.initial_stream_window_size,
+        adaptive_window=table.adaptive_window,
+        send_buffer_bytes=table.max_send_buffer_size,
+        ping_interval_s=0.0 if interval_ms is None else interval_ms / 1000,
+        ping_timeout_s=table.keep_alive_timeout,
+    )
+
+
+def _plan_websocket(loaded: Loaded) -> WebSocketLimits | None:
+    """None where no application is to be offered one."""
+    settings = loaded.settings
+    if not settings.websockets or settings.interface == "wsgi":
+        return None
+    table = settings.websocket
+    return WebSocketLimits(
+        message_bytes=table.max_message_size,
+        frame_bytes=table.max_frame_size,
+        ping_interval_s=table.ping_interval,
+        ping_timeout_s=table.ping_timeout,
+        compress=table.compression,
     )
 
 

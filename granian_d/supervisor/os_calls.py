@@ -191,7 +191,9 @@ class OsCalls:
 
     def _fork_into(self, command: Spawn, ours: Channel, theirs: Channel, row: int) -> None:
         plan = self.plans[command.generation]
-        listeners = self.listeners.sockets(plan.listeners)
+        listeners = tuple(
+            (entry, sock) for entry in plan.listeners for sock in self.listeners.sockets([entry])
+        )
         post = Post(
             command.worker,
             command.slot,
@@ -227,7 +229,9 @@ class OsCalls:
 
     def _drain(self, command: DrainWorker) -> None:
         idle_s = HASTY_IDLE_S if command.hasty else None
-        self.children[command.worker].channel.send(Drain(command.budget_s, idle_s))
+        self.children[command.worker].channel.send(
+            Drain(command.budget_s, idle_s, restarting=not command.hasty)
+        )
 
     def _kill(self, command: KillWorker) -> None:
         number = getattr(signal, f"SIG{command.signal}")

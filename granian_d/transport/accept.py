@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
-    from granian_d.transport.contract import Connections
+    from granian_d.engine.contract import EndpointMaker
+    from granian_d.transport.contract import Connections, Door
 
 BATCH: Final = 4  # taken a turn: a burst spreads over the workers, and few turns are spent on it
 RETRY_S: Final = 0.1  # after an error that only time can mend (no descriptors, no memory)
@@ -45,24 +46,24 @@ class Acceptor:
     """Takes connections from the listeners while there is room for them.
 
     Args:
-        listeners: listening, non-blocking sockets.
+        doors: the listeners, and how connections from each begin.
         connections: where accepted connections go.
         room: most connections to hold at once; above it the queue keeps them for other workers.
         failed: is told why accepting is suspended for a moment.
     """
 
-    __slots__ = ("_connections", "_failed", "_listeners", "_loop", "_open", "_room", "_starting")
+    __slots__ = ("_connections", "_doors", "_failed", "_loop", "_open", "_room", "_starting")
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        listeners: Sequence[socket.socket],
+        doors: Sequence[Door],
         connections: Connections,
         room: int,
         failed: Callable[[OSError], None],
     ) -> None:
         self._loop = loop
-        self._listeners = tuple(listeners)
+        self._doors = tuple(doors)
         self._connections = connections
         self._room = room
         self._failed = failed
@@ -73,21 +74,21 @@ class Acceptor:
         """Accept from now on."""
         if not self._open:
             self._open = True
-            for listener in self._listeners:
-                self._loop.add_reader(listener.fileno(), self._accept, listener)
+            for door in self._doors:
+                self._loop.add_reader(door.listener.fileno(), self._accept, door)
 
     def disarm(self) -> None:
         """Leave the queue to others; `arm` takes it up again."""
         if self._open:
             self._open = False
-            for listener in self._listeners:
-                self._loop.remove_reader(listener.fileno())
+            for door in self._doors:
+                self._loop.remove_reader(door.listener.fileno())
 
     def count_changed(self, count: int) -> None:
         """The number of open connections has changed: keep within the room."""
         if count + len(self._starting) >= self._room:
             self.disarm()
-        elif self._listeners:
+        elif self._doors:
             self.arm()
 
     def close(self) -> None:
@@ -96,26 +97,26 @@ class Acceptor:
         The sweep takes connections whose wake-up came to this worker only.
         """
         self.disarm()
-        listeners, self._listeners = self._listeners, ()
-        for listener in listeners:
-            while self._accept_one(listener):
+        doors, self._doors = self._doors, ()
+        for door in doors:
+            while self._accept_one(door):
                 pass
-            listener.close()
+            door.listener.close()
 
     @property
     def starting(self) -> int:
         """Connections accepted and not yet made."""
         return len(self._starting)
 
-    def _accept(self, listener: socket.socket) -> None:
+    def _accept(self, door: Door) -> None:
         for _ in range(BATCH):
-            if not self._open or not self._accept_one(listener):
+            if not self._open or not self._accept_one(door):
                 return
 
-    def _accept_one(self, listener: socket.socket) -> bool:
+    def _accept_one(self, door: Door) -> bool:
         """Take one connection; False when there is none to take now."""
         try:
-            sock, _ = listener.accept()
+            sock, _ = door.listener.accept()
         except BlockingIOError:
             return False
         except OSError as error:
@@ -125,11 +126,11 @@ class Acceptor:
             return False
         sock.setblocking(False)
         tune(sock)
-        self._start(sock)
+        self._start(sock, door.maker)
         return True
 
-    def _start(self, sock: socket.socket) -> None:
-        making = self._connections.take(sock, self._loop)
+    def _start(self, sock: socket.socket, maker: EndpointMaker) -> None:
+        making = self._connections.take(sock, self._loop, maker)
         if making is not None:
             self._starting.add(making)
             making.add_done_callback(self._started)
@@ -152,5 +153,5 @@ class Acceptor:
         self._loop.call_later(RETRY_S, self._resume)
 
     def _resume(self) -> None:
-        if self._listeners:
+        if self._doors:
             self.count_changed(len(self._connections.open))

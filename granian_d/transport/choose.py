@@ -47,11 +47,10 @@ def make_connections(
         changed: is told the number of open connections whenever it changes.
         turn: is on while sockets of our own are worked on.
     """
-    engine = choose(name)
     if resolve(name) == "pure":
-        return StreamConnections(engine, service, limits, deadlines, changed)
+        return StreamConnections(service, limits, deadlines, changed)
     direct = import_module("granian_d.transport.direct")
     connections: Connections = direct.DirectConnections(
-        engine, service, limits, deadlines, changed, loop, turn
+        service, limits, deadlines, changed, loop, turn
     )
     return connections

@@ -46,7 +46,7 @@ cdef class DirectConnection(PolledWire):
 
     cdef double due(self) except? -1
     cdef int expire(self, double passed) except -1
-    cdef int drain(self, double idle_s) except -1
+    cdef int drain(self, leave) except -1
     cdef int _read(self) except -1
     cdef int _feed(self, Py_ssize_t count) except -1
     cdef int _end(self) except -1

@@ -14,7 +14,7 @@ from libc.errno cimport EAGAIN, EINTR, errno
 from libc.math cimport INFINITY
 from libc.string cimport memcpy
 
-from granian_d.engine.native.wire cimport FileSpan, NativeEndpoint
+from granian_d.engine.native.wire cimport FileSpan, NativeEndpoint, native_endpoint
 from granian_d.transport.outflow cimport BROKEN, FULL, TAKEN, Handover, Outflow, offer
 from granian_d.transport.poll cimport (
     EPOLLERR,
@@ -212,6 +212,12 @@ cdef class DirectConnection(PolledWire):
     cpdef Py_ssize_t queued(self) except -1:
         return self._output + (0 if self._outflow is None else self._outflow.size)
 
+    cpdef int switch(self, endpoint) except -1:
+        """Feed another endpoint from now on."""
+        if self.endpoint is not None:  # not lost yet
+            self.endpoint = native_endpoint(endpoint)
+        return 0
+
     cpdef int finish(self) except -1:
         """Write out the queue, half-close, linger, close."""
         if self._finishing or self.fd < 0:
@@ -373,12 +379,12 @@ cdef class DirectConnection(PolledWire):
             self.fail(error)
         return 0
 
-    cdef int drain(self, double idle_s) except -1:
+    cdef int drain(self, leave) except -1:
         """Finish what is going on; see engine.contract.Endpoint.drain."""
         if self._finishing or self.fd < 0:
             return 0
         try:
-            self.endpoint.drain(idle_s)
+            self.endpoint.drain(leave)
         except BaseException as error:  # the border to the worker
             self.fail(error)
         return 0

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     import asyncio
     import socket
-    from collections.abc import Callable, Collection
+    from collections.abc import Collection
 
-    from granian_d.engine.contract import Clock, Endpoint, Service, Wire
-    from granian_d.http.message import Peer
-    from granian_d.plan import Limits
+    from granian_d.engine.contract import EndpointMaker, Leave
 
-    EndpointMaker = Callable[[Wire, Peer, Service, Limits, Clock], Endpoint]
+
+class Door(NamedTuple):
+    """A listener, and how connections from it begin.
+
+    Attributes:
+        listener: listening, non-blocking.
+        maker: of the first endpoint of a connection.
+    """
+
+    listener: socket.socket
+    maker: EndpointMaker
 
 
 class Connection(Protocol):
@@ -31,9 +39,9 @@ class Connections(Protocol):
         """Those that are open now."""
 
     def take(
-        self, sock: socket.socket, loop: asyncio.AbstractEventLoop
+        self, sock: socket.socket, loop: asyncio.AbstractEventLoop, maker: EndpointMaker
     ) -> asyncio.Task[Any] | None:
         """Make a connection of an accepted socket; the task that does it, if it takes one."""
 
-    def drain(self, idle_s: float) -> None:
+    def drain(self, leave: Leave) -> None:
         """Drain those that are open, and those still to come out of the accept queue."""

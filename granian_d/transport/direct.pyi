@@ -2,9 +2,8 @@ import asyncio
 import socket
 from collections.abc import Callable
 
-from granian_d.engine.contract import Service
+from granian_d.engine.contract import EndpointMaker, Leave, Service
 from granian_d.plan import Limits
-from granian_d.transport.contract import EndpointMaker
 from granian_d.transport.deadlines import Deadlines
 
 class DirectConnection:
@@ -16,13 +15,14 @@ class DirectConnections:
     deadline: float
     def __init__(
         self,
-        engine: EndpointMaker,
         service: Service,
         limits: Limits,
         deadlines: Deadlines,
         changed: Callable[[int], None],
         loop: asyncio.AbstractEventLoop,
     ) -> None: ...
-    def take(self, sock: socket.socket, loop: asyncio.AbstractEventLoop) -> None: ...
+    def take(
+        self, sock: socket.socket, loop: asyncio.AbstractEventLoop, maker: EndpointMaker
+    ) -> None: ...
     def expire(self) -> None: ...
-    def drain(self, idle_s: float) -> None: ...
+    def drain(self, leave: Leave) -> None: ...

@@ -18,7 +18,6 @@ cdef class DirectConnections(Owner):
     """The open connections of a worker; see transport.tcp.StreamConnections.
 
     Args:
-        engine: makes the Endpoint of a new connection.
         service: where its exchanges go.
         limits: what one peer may cost.
         deadlines: the worker's coarse timer.
@@ -32,16 +31,14 @@ cdef class DirectConnections(Owner):
 
     cdef readonly set open
     cdef readonly object deadlines
-    cdef object _engine
     cdef object _service
     cdef object _limits
     cdef object _changed
-    cdef object _drain_idle_s
+    cdef object _leave  # None until it is known
 
-    def __init__(self, engine, service, limits, deadlines, changed, loop, turn):
+    def __init__(self, service, limits, deadlines, changed, loop, turn):
         self.open = set()
         self.deadlines = deadlines
-        self._engine = engine
         self._service = service
         self._limits = limits
         self._changed = changed
@@ -52,7 +49,7 @@ cdef class DirectConnections(Owner):
         self.linger_s = tcp.LINGER_S
         self.poll = Poll(loop, self.open, turn)
 
-    def take(self, sock, loop):
+    def take(self, sock, loop, maker):
         """Make a connection of an accepted socket."""
         cdef DirectConnection connection = DirectConnection.__new__(DirectConnection)
         try:
@@ -66,7 +63,7 @@ cdef class DirectConnections(Owner):
         if not self.open:
             self.deadlines.add(self)  # starts the clock that the first deadline is read from
         try:
-            self._begin(connection, peer)
+            self._begin(connection, peer, maker)
         except BaseException as error:  # the border to the engine
             connection.fail(error)
         finally:
@@ -89,24 +86,24 @@ cdef class DirectConnections(Owner):
         for connection in overdue:
             connection.expire(passed)
 
-    def drain(self, idle_s):
+    def drain(self, leave):
         """Drain those that are open, and those still to come out of the accept queue."""
         cdef DirectConnection connection
-        self._drain_idle_s = idle_s
+        self._leave = leave
         for connection in list(self.open):
-            connection.drain(idle_s)
+            connection.drain(leave)
 
-    cdef int _begin(self, DirectConnection connection, Peer peer) except -1:
+    cdef int _begin(self, DirectConnection connection, Peer peer, maker) except -1:
         """Make the endpoint that will speak on the socket, and have the socket watched."""
         connection.endpoint = native_endpoint(
-            self._engine(connection, peer, self._service, self._limits, self.clock)
+            maker(connection, peer, self._service, self._limits, self.clock)
         )
         self.open.add(connection)
         self._changed(len(self.open))
         if connection.fd >= 0:
             self.poll.watch(connection)
-        if self._drain_idle_s is not None:
-            connection.drain(self._drain_idle_s)
+        if self._leave is not None:
+            connection.drain(self._leave)
         return 0
 
     cdef int lost(self, DirectConnection connection) except -1:

@@ -20,11 +20,9 @@ from granian_d.http.message import Peer
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from granian_d.engine.contract import Clock, Endpoint, Service, Wire
+    from granian_d.engine.contract import Endpoint, EndpointMaker, Leave, Service
     from granian_d.plan import Limits
     from granian_d.transport.deadlines import Deadlines
-
-    EndpointMaker = Callable[[Wire, Peer, Service, Limits, Clock], Endpoint]
 
 # Above it `write` says "wait": enough for a few large parts, little enough for 10 000 slow readers.
 HIGH_WATER_BYTES: Final = 256 * 1024
@@ -36,11 +34,10 @@ FLUSH_LOOK_S: Final = 1.0  # how often the flushing of a finished connection is 
 class StreamConnections:
     """The open connections of a worker, and what they share."""
 
-    __slots__ = ("_changed", "_drain_idle_s", "deadlines", "engine", "limits", "open", "service")
+    __slots__ = ("_changed", "_leave", "deadlines", "limits", "open", "service")
 
     def __init__(
         self,
-        engine: EndpointMaker,
         service: Service,
         limits: Limits,
         deadlines: Deadlines,
@@ -49,26 +46,24 @@ class StreamConnections:
         """Make an empty set.
 
         Args:
-            engine: makes the Endpoint of a new connection.
             service: where its exchanges go.
             limits: what one peer may cost.
             deadlines: the worker's coarse timer.
             changed: is told the number of open connections whenever it changes.
         """
-        self.engine = engine
         self.service = service
         self.limits = limits
         self.deadlines = deadlines
         self.open: set[StreamConnection] = set()
         self._changed = changed
-        self._drain_idle_s: float | None = None
+        self._leave: Leave | None = None
 
     def take(
-        self, sock: socket.socket, loop: asyncio.AbstractEventLoop
+        self, sock: socket.socket, loop: asyncio.AbstractEventLoop, maker: EndpointMaker
     ) -> asyncio.Task[Any] | None:
         """Make a connection of an accepted socket; the task that does it, if it takes one."""
         making: Coroutine[Any, Any, Any] = loop.connect_accepted_socket(
-            partial(StreamConnection, self), sock
+            partial(StreamConnection, self, maker), sock
         )
         return loop.create_task(making)
 
@@ -78,16 +73,16 @@ class StreamConnections:
         self.deadlines.add(connection)
         self._changed(len(self.open))
 
-    def drain(self, idle_s: float) -> None:
+    def drain(self, leave: Leave) -> None:
         """Drain those that are open, and those still to come out of the accept queue."""
-        self._drain_idle_s = idle_s
+        self._leave = leave
         for connection in list(self.open):
-            connection.drain(idle_s)
+            connection.drain(leave)
 
     def greet(self, connection: StreamConnection) -> None:
         """A connection can be spoken to: tell it what all of them have been told."""
-        if self._drain_idle_s is not None:
-            connection.drain(self._drain_idle_s)
+        if self._leave is not None:
+            connection.drain(self._leave)
 
     def discard(self, connection: StreamConnection) -> None:
         """A connection is lost."""
@@ -105,6 +100,7 @@ class StreamConnection(asyncio.Protocol):
         "_eof",
         "_finishing",
         "_full",
+        "_maker",
         "_owner",
         "_patience_until",
         "_paused",
@@ -115,8 +111,9 @@ class StreamConnection(asyncio.Protocol):
     _transport: asyncio.Transport
     _endpoint: Endpoint
 
-    def __init__(self, owner: StreamConnections) -> None:
+    def __init__(self, owner: StreamConnections, maker: EndpointMaker) -> None:
         self._owner = owner
+        self._maker = maker
         self._paused = False
         self._full = False
         self._eof = False
@@ -135,7 +132,7 @@ class StreamConnection(asyncio.Protocol):
         peer = _peer(self._transport)
         owner.add(self)  # starts the clock that the endpoint's first deadline is read from
         clock = owner.deadlines.clock
-        self._endpoint = owner.engine(self, peer, owner.service, owner.limits, clock)
+        self._endpoint = self._maker(self, peer, owner.service, owner.limits, clock)
         owner.greet(self)
 
     def data_received(self, data: bytes) -> None:
@@ -196,6 +193,10 @@ class StreamConnection(asyncio.Protocol):
         """Bytes that the peer has not taken yet."""
         return self._transport.get_write_buffer_size()
 
+    def switch(self, endpoint: Endpoint) -> None:
+        """Feed another endpoint from now on."""
+        self._endpoint = endpoint
+
     def finish(self) -> None:
         """Write out the queue, half-close, linger, close."""
         if self._finishing or self._transport.is_closing():
@@ -241,10 +242,10 @@ class StreamConnection(asyncio.Protocol):
         else:
             self._deadline = now + FLUSH_LOOK_S
 
-    def drain(self, idle_s: float) -> None:
+    def drain(self, leave: Leave) -> None:
         """Finish what is going on; see engine.contract.Endpoint.drain."""
         if not self._finishing:
-            self._endpoint.drain(idle_s)
+            self._endpoint.drain(leave)
 
     def _patience_s(self) -> float:
         """How long a finished connection may stand still: as a reader, then to linger."""

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from granian_d.errors import ProtocolViolation
     from granian_d.http.exchange import Exchange
     from granian_d.http.message import Peer
+    from granian_d.http.session import Session
     from granian_d.interface.contract import Interface
     from granian_d.observe.access_log import AccessLog
     from granian_d.observe.log import Log
@@ -34,11 +35,12 @@ _SHIFT: Final = scoreboard.BUCKET_SHIFT
 class Dispatch(Observer):
     """The engine's Service and its Observer (engine.contract, http.exchange)."""
 
-    __slots__ = ("_access_log", "_log", "_row", "_serve", "observer")
+    __slots__ = ("_access_log", "_interface", "_log", "_row", "_serve", "observer")
 
     def __init__(
         self, interface: Interface, row: Row, log: Log, access_log: AccessLog | None
     ) -> None:
+        self._interface = interface
         self._serve = interface.serve
         self._row = row
         self._log = log
@@ -48,6 +50,10 @@ class Dispatch(Observer):
     def serve(self, exchange: Exchange) -> None:
         """Have the application answer."""
         self._serve(exchange)
+
+    def converse(self, session: Session) -> None:
+        """Have the application accept a conversation, or refuse it."""
+        self._interface.converse(session)
 
     def began(self, exchange: Exchange) -> None:  # noqa: ARG002 - the observer's signature
         """Count a request that the application is about to see."""

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Final
 
+from granian_d.engine.contract import Leave
 from granian_d.observe.scoreboard import ACTIVE
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 # Kept back of the budget for the application's own shut-down, before the master's SIGKILL.
 SHUTDOWN_SHARE: Final = 0.1
 SHUTDOWN_MOST_S: Final = 3.0
+# The part of the budget over which WebSockets are ended; the rest is for their peers to close, too.
+SPREAD_SHARE: Final = 0.7
 
 
 class Drain:
@@ -59,12 +62,13 @@ class Drain:
         self.begun = False
         self.empty = asyncio.Event()
 
-    def order(self, budget_s: float, idle_s: float) -> None:
+    def order(self, budget_s: float, idle_s: float, *, restarting: bool) -> None:
         """Begin, or go on with a new budget.
 
         Args:
             budget_s: from now to the end of this process.
             idle_s: how long an idle connection may wait for its next request.
+            restarting: another worker takes over.
         """
         if self._timer is not None:
             self._timer.cancel()
@@ -73,7 +77,8 @@ class Drain:
         self._cut_at = self._loop.time() + budget_s - kept_s
         self.begun = True
         self._acceptor.close()
-        self._connections.drain(idle_s)
+        spread_s = (budget_s - kept_s) * SPREAD_SHARE
+        self._connections.drain(Leave(idle_s, spread_s, restarting))
         self.look()
 
     def look(self) -> None:

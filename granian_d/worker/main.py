@@ -27,6 +27,7 @@ from granian_d.transport.deadlines import Deadlines
 from granian_d.worker import heartbeat, identity
 from granian_d.worker import loop as loops
 from granian_d.worker.dispatch import Dispatch
+from granian_d.worker.doors import doors
 from granian_d.worker.drain import Drain
 from granian_d.worker.load import load_application
 
@@ -147,7 +148,11 @@ class _Worker:
             turn,
         )
         self._acceptor = Acceptor(
-            loop, post.listeners, self._connections, plan.worker.backpressure, self._accept_failed
+            loop,
+            doors(plan, post.listeners),
+            self._connections,
+            plan.worker.backpressure,
+            self._accept_failed,
         )
         self._drain = Drain(loop, self._acceptor, self._connections, desk.row, desk.log)
 
@@ -180,7 +185,11 @@ class _Worker:
                 message, fds = received
                 if isinstance(message, DrainOrder):
                     idle_s = self._idle_s if message.idle_s is None else message.idle_s
-                    self._drain.order(message.budget_s, min(idle_s, self._idle_s))
+                    self._drain.order(
+                        message.budget_s,
+                        min(idle_s, self._idle_s),
+                        restarting=message.restarting,
+                    )
                     self._channel.send(Closed())
                 elif isinstance(message, Reopen):
                     self._reopen(message.path, fds)
@@ -196,7 +205,7 @@ class _Worker:
 
     def _leave(self) -> None:
         if not self._drain.begun:
-            self._drain.order(self._budget_s, self._idle_s)
+            self._drain.order(self._budget_s, self._idle_s, restarting=False)
 
     def _reopen(self, path: str, fds: list[int]) -> None:
         files = {file.path: file for file in (self._desk.log.file, self._desk.access_file)}
@@ -261,7 +270,7 @@ def _say_goodbye() -> None:
 
 def _let_go(post: Post) -> None:
     """In a child that the application forks: what it holds would outlive the daemon with it."""
-    for listener in post.listeners:
+    for _, listener in post.listeners:
         listener.close()
     post.channel.close()
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from granian_d.engine.contract import Leave
 from granian_d.errors import ApplicationError, RemoteError
 from granian_d.http import states
 from tests.wire.harness import ENGINES, Line, answer_ok, read_all, request
@@ -149,7 +150,7 @@ def do(line: Line, event: str, value: Any, state: dict[str, bool]) -> None:
         line.eof()
     elif event == "drain" and open_ and not state.get("drain"):
         state["drain"] = True
-        line.endpoint.drain(value)
+        line.endpoint.drain(Leave(value))
     elif event == "move" and line.record.begun:
         move(line.record.begun[-1], value)
 

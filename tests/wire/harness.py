@@ -21,17 +21,18 @@ from granian_d.errors import ApplicationError, RemoteError
 from granian_d.http.exchange import Observer
 from granian_d.http.message import Peer
 from granian_d.plan import Limits
+from tests.unit.plan.specimens import HTTP2
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
 
-    from granian_d.engine.choose import EngineMaker
+    from granian_d.engine.contract import EndpointMaker
     from granian_d.http.exchange import Exchange
 
     App = Callable[[Exchange], Generator[Any, None, None]]
 
 # Every test of the wire runs on all of them.
-ENGINES: dict[str, EngineMaker] = {
+ENGINES: dict[str, EndpointMaker] = {
     name: choose(name) for name in ("pure", "native") if name == "pure" or is_compiled()
 }
 
@@ -44,6 +45,8 @@ LIMITS = {
     "body_timeout_s": 20.0,
     "write_timeout_s": 40.0,
     "keep_alive": True,
+    "http2": HTTP2,
+    "websocket": None,
 }
 
 OPEN, FINISHED, RESET = "stays", "closes", "resets"
@@ -171,7 +174,7 @@ class Line:
 
     def __init__(
         self,
-        engine: EngineMaker,
+        engine: EndpointMaker,
         app: App,
         *,
         scheme: str = "http",

@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from granian_d.engine.contract import Leave
 from tests.wire.harness import ENGINES, OPEN, Line, Record
 from tests.wire.scripts import Actor, Author, Script
 from tests.wire.streams import pieces, stream
@@ -165,7 +166,7 @@ class Performance:
             line.take(value)
         elif event == "drain" and not self._drained:
             self._drained = True
-            line.endpoint.drain(value)
+            line.endpoint.drain(Leave(value))
         elif event == "expire":
             line.endpoint.expire()
         elif event == "room":

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from granian_d.engine.contract import Leave
 from granian_d.engine.pure.h1_head import HeadIntake
 from granian_d.errors import BodyTooLarge, Disconnected, InvalidResponse, ProtocolViolation
 from granian_d.http import states
@@ -325,7 +326,7 @@ def test_an_answer_while_the_body_is_fed(engine: Any) -> None:
 
 def test_a_drain_while_a_request_is_served(engine: Any) -> None:
     def app(exchange: Exchange) -> Generator[Any, None, None]:
-        line.endpoint.drain(5)
+        line.endpoint.drain(Leave(5))
         yield from answer_ok(exchange)
 
     line = Line(engine, app)

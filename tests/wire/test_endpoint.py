@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from granian_d.engine.contract import Leave
 from granian_d.errors import BodyTooLarge, Disconnected, InvalidResponse, RequestTimeout
 from granian_d.http import states
 from tests.wire.harness import ENGINES, LIMITS, Line, answer_ok, read_all, request
@@ -904,7 +905,7 @@ def test_drain_while_a_request_is_answered(engine: Any) -> None:
     app = Held()
     line = Line(engine, app)
     line.feed(request())
-    line.endpoint.drain(5)
+    line.endpoint.drain(Leave(5))
     assert line.fate == "stays"
     app.answer()
     assert b"\r\nconnection: close\r\n" in line.sent
@@ -917,7 +918,7 @@ def test_drain_behind_a_head_that_promised_to_stay(engine: Any) -> None:
     line.feed(request())
     app.last.start(200, [])
     app.last.send(b"a")
-    line.endpoint.drain(5)
+    line.endpoint.drain(Leave(5))
     app.last.finish()
     assert line.fate == "stays", "the head did not say close: the next answer will"
     line.feed(request())
@@ -929,7 +930,7 @@ def test_drain_behind_a_head_that_promised_to_stay(engine: Any) -> None:
 def test_drain_leaves_an_idle_connection_its_time(engine: Any) -> None:
     line = Line(engine, answer_ok)
     line.feed(request()).wait(2)
-    line.endpoint.drain(5)
+    line.endpoint.drain(Leave(5))
     line.wait(2.75)
     assert line.fate == "stays"
     line.wait(0.25)
@@ -940,7 +941,7 @@ def test_drain_leaves_an_idle_connection_its_time(engine: Any) -> None:
 def test_drain_answers_the_next_request_and_closes(engine: Any) -> None:
     line = Line(engine, answer_ok)
     line.feed(request())
-    line.endpoint.drain(5)
+    line.endpoint.drain(Leave(5))
     line.feed(request() * 2)
     assert statuses(line) == [200, 200]
     assert line.fate == "closes"
@@ -949,7 +950,7 @@ def test_drain_answers_the_next_request_and_closes(engine: Any) -> None:
 def test_drain_leaves_a_head_that_has_begun_its_time(engine: Any) -> None:
     line = Line(engine, answer_ok)
     line.feed(request()[:5])
-    line.endpoint.drain(0.5)
+    line.endpoint.drain(Leave(0.5))
     line.wait(LIMITS["head_timeout_s"] - 0.25)
     line.feed(request()[5:])
     assert statuses(line) == [200]
@@ -958,7 +959,7 @@ def test_drain_leaves_a_head_that_has_begun_its_time(engine: Any) -> None:
 
 def test_drain_closes_a_connection_that_has_said_nothing(engine: Any) -> None:
     line = Line(engine, answer_ok)
-    line.endpoint.drain(1)
+    line.endpoint.drain(Leave(1))
     line.wait(0.75)
     assert line.fate == "stays"
     line.wait(0.25)

@@ -213,9 +213,9 @@ cdef class H1Endpoint(NativeEndpoint):
             self._expire_read()
         self._proceed()
 
-    cpdef drain(self, double idle_s):
+    cpdef drain(self, leave):
         """Finish what is going on, start nothing new after it."""
-        self._patience.drain_idle_s = idle_s
+        self._patience.drain_idle_s = leave.idle_s
         self._proceed()
 
     # --- asked by the exchange -----------------------------------------------------------------

@@ -19,6 +19,7 @@ cdef class NativeWire:
     cpdef int pause(self) except -1
     cpdef int resume(self) except -1
     cpdef Py_ssize_t queued(self) except -1
+    cpdef int switch(self, endpoint) except -1
     cpdef int finish(self) except -1
     cpdef int abort(self) except -1
 
@@ -32,7 +33,7 @@ cdef class NativeEndpoint:
     cpdef feed_lost(self)
     cpdef feed_room(self)
     cpdef expire(self)
-    cpdef drain(self, double idle_s)
+    cpdef drain(self, leave)
 
 
 cdef NativeWire native_wire(wire)

@@ -1,6 +1,6 @@
 """The two halves of a connection as C sees them; `engine.contract` says what each call means."""
 
-from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from posix.stat cimport S_ISREG, fstat, struct_stat
 
 
@@ -57,6 +57,9 @@ cdef class NativeWire:
     cpdef Py_ssize_t queued(self) except -1:
         raise NotImplementedError
 
+    cpdef int switch(self, endpoint) except -1:
+        raise NotImplementedError
+
     cpdef int finish(self) except -1:
         raise NotImplementedError
 
@@ -82,6 +85,10 @@ cdef class NativeWire:
 cdef class NativeEndpoint:
     """An engine that a native transport feeds without Python in between."""
 
+    def feed_data(self, bytes data not None):
+        """Octets have arrived, from a transport or an endpoint of Python."""
+        self.feed(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
+
     cdef int feed(self, const char* data, Py_ssize_t size) except -1:
         """Octets have arrived; they are valid during the call only."""
         raise NotImplementedError
@@ -102,7 +109,7 @@ cdef class NativeEndpoint:
     cpdef expire(self):
         raise NotImplementedError
 
-    cpdef drain(self, double idle_s):
+    cpdef drain(self, leave):
         raise NotImplementedError
 
 
@@ -135,6 +142,10 @@ cdef class PythonWire(NativeWire):
 
     cpdef Py_ssize_t queued(self) except -1:
         return self._wire.queued_bytes()
+
+    cpdef int switch(self, endpoint) except -1:
+        self._wire.switch(endpoint)
+        return 0
 
     cpdef int finish(self) except -1:
         self._wire.finish()
@@ -175,8 +186,8 @@ cdef class PythonEndpoint(NativeEndpoint):
     cpdef expire(self):
         self._endpoint.expire()
 
-    cpdef drain(self, double idle_s):
-        self._endpoint.drain(idle_s)
+    cpdef drain(self, leave):
+        self._endpoint.drain(leave)
 
     cdef double due(self) except? -1:
         return self._endpoint.deadline

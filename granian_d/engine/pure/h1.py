@@ -31,7 +31,7 @@ from granian_d.errors import Disconnected, ProtocolViolation, RequestTimeout
 from granian_d.http import semantics, states
 
 if TYPE_CHECKING:
-    from granian_d.engine.contract import Clock, Service, Wire
+    from granian_d.engine.contract import Clock, Leave, Service, Wire
     from granian_d.errors import RemoteError
     from granian_d.http.message import Peer
     from granian_d.plan import Limits
@@ -147,9 +147,9 @@ class H1Endpoint:
             self._expire_read()
         self._proceed()
 
-    def drain(self, idle_s: float) -> None:
+    def drain(self, leave: Leave) -> None:
         """Finish what is going on, start nothing new after it."""
-        self._patience.drain(idle_s)
+        self._patience.drain(leave.idle_s)
         self._proceed()
 
     # --- asked by the exchange -----------------------------------------------------------------

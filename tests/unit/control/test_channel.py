@@ -39,6 +39,7 @@ def of_kind(kind):
     """Messages of one kind, with whatever its fields may hold."""
     values = {
         str: st.text(st.characters(exclude_categories=["Cs"])),
+        bool: st.booleans(),
         int: st.integers(-(2**63), 2**63),
         float: st.floats(allow_nan=False, allow_infinity=False),
         float | None: st.none() | st.floats(allow_nan=False, allow_infinity=False),
@@ -66,7 +67,7 @@ def test_every_message_comes_as_it_was_sent(message):
 
 def test_boundaries_and_order_are_kept_both_ways(pair):
     one, other = pair
-    said = [Drain(3.0, None), Drain(1.5, 0.0), Reopen("/a.log"), Drain(0.0, 2)]
+    said = [Drain(3.0, None, True), Drain(1.5, 0.0, False), Reopen("/a.log"), Drain(0.0, 2, True)]
     assert all(one.send(message) for message in said)
     assert other.send(Ready())
     assert other.send(Closed())
@@ -101,7 +102,7 @@ def test_last_words_come_before_the_news_of_the_end(pair):
 def test_unread_messages_at_the_other_end_do_not_hide_its_end(pair):
     """Its kernel answers with a reset then, not with an end of file."""
     one, other = pair
-    one.send(Drain(1.0, None))
+    one.send(Drain(1.0, None, True))
     other.close()
     with pytest.raises(Gone):
         while one.receive() is not None:

@@ -8,13 +8,34 @@ from typing import Any
 from granian_d.plan import (
     AccessLogPlan,
     DaemonPlan,
+    Http2Limits,
     Identity,
     Limits,
     ListenerPlan,
     LogPlan,
     MasterPlan,
     PoolPlan,
+    WebSocketLimits,
     WorkerPlan,
+)
+
+HTTP2 = Http2Limits(
+    streams=100,
+    frame_bytes=16384,
+    fields_bytes=65536,
+    connection_window_bytes=1048576,
+    stream_window_bytes=262144,
+    adaptive_window=False,
+    send_buffer_bytes=409600,
+    ping_interval_s=0.0,
+    ping_timeout_s=20.0,
+)
+WEBSOCKET = WebSocketLimits(
+    message_bytes=16777216,
+    frame_bytes=0,
+    ping_interval_s=0.0,
+    ping_timeout_s=20.0,
+    compress=True,
 )
 
 
@@ -28,6 +49,8 @@ def limits(**changes: Any) -> Limits:
         body_timeout_s=30.0,
         write_timeout_s=30.0,
         keep_alive=True,
+        http2=HTTP2,
+        websocket=None,
     )
     return replace(plain, **changes)
 
@@ -41,6 +64,7 @@ def worker_plan(target: str = "hello:app", **changes: Any) -> WorkerPlan:
         working_dir="",
         loop="asyncio",
         engine="pure",
+        http="1",
         url_path_prefix="",
         blocking_threads=1,
         blocking_threads_idle_timeout_s=30.0,

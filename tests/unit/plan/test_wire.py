@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import fields, is_dataclass
+from types import UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from granian_d.errors import ConfigError
-from granian_d.plan import DaemonPlan, Limits, ListenerPlan, decode, encode
+from granian_d.plan import DaemonPlan, Limits, ListenerPlan, WebSocketLimits, decode, encode
 from tests.unit.plan import specimens
 
 
@@ -23,6 +24,8 @@ def of_kind(kind: Any) -> st.SearchStrategy[Any]:
         return st.builds(kind, **{field.name: of_kind(hints[field.name]) for field in fields(kind)})
     if get_origin(kind) is tuple:
         return st.lists(of_kind(get_args(kind)[0]), max_size=3).map(tuple)
+    if get_origin(kind) is UnionType:
+        return st.one_of([of_kind(option) for option in get_args(kind)])
     if kind is float:
         return st.floats(allow_nan=False, allow_infinity=False)
     return st.from_type(kind)
@@ -80,6 +83,7 @@ WRONG: dict[Any, tuple[Any, ...]] = {
     int: (None, 1.5, True, "1"),
     float: (None, True, "1.5"),
     int | None: (1.5, False, "1"),
+    WebSocketLimits | None: (1, False, "x", []),
     tuple[int, ...]: (None, 1, {}, ["1"], [True]),
     tuple[ListenerPlan, ...]: (None, {}, "x"),
 }

@@ -11,7 +11,7 @@ import socket
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from granian_d.engine.contract import NEVER
+from granian_d.engine.contract import NEVER, Leave
 from granian_d.transport.deadlines import Deadlines
 from tests.unit.plan.specimens import limits
 from tests.unit.transport import transports
@@ -20,7 +20,7 @@ from tests.unit.transport.ticks import Ticks
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from granian_d.engine.contract import Wire
+    from granian_d.engine.contract import EndpointMaker, Wire
 
 MUCH = b"0123456789abcdef" * 64 * 1024  # 1 MiB: more than all buffers between the two ends
 BLOCK = b"x" * 65536
@@ -59,8 +59,8 @@ class Endpoint:
     def expire(self) -> None:
         self._take("expire")
 
-    def drain(self, idle_s: float) -> None:
-        self._take("drain", idle_s)
+    def drain(self, leave: Leave) -> None:
+        self._take("drain", leave.idle_s)
 
     @property
     def kinds(self) -> list[str]:
@@ -104,13 +104,13 @@ class Bench:
         self.prepare: Callable[[Endpoint], None] = lambda _: None
         self.changed: Callable[[int], None] = lambda _: None
         self.connections = self.make_connections()
+        self.maker: EndpointMaker = self._make_endpoint
         self._open: list[Any] = []
 
     def make_connections(self, **changes: Any) -> Any:
         return transports.make(
             self._transport,
             self.loop,
-            self._make_endpoint,
             None,
             limits(**changes),
             self._deadlines,
@@ -189,7 +189,7 @@ class Bench:
 
     async def take(self, sock: socket.socket) -> None:
         """Make a connection of an accepted socket."""
-        making = self.connections.take(sock, self.loop)
+        making = self.connections.take(sock, self.loop, self.maker)
         if making is not None:
             await making
 

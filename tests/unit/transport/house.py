@@ -9,6 +9,7 @@ import struct
 
 from granian_d.engine.contract import NEVER
 from granian_d.transport.accept import Acceptor
+from granian_d.transport.contract import Door
 from granian_d.transport.deadlines import Deadlines
 from tests.unit.plan import specimens
 from tests.unit.transport import transports
@@ -44,8 +45,8 @@ class Endpoint:
         self._note("expire")
         self.deadline = NEVER
 
-    def drain(self, idle_s):
-        self._note("drain", idle_s)
+    def drain(self, leave):
+        self._note("drain", leave.idle_s)
 
     def _note(self, *what):
         self.fed.append(what)
@@ -76,7 +77,6 @@ class House:
         self.connections = transports.make(
             transport,
             loop,
-            self._endpoint,
             self.service,
             specimens.limits(**limits),
             self.deadlines,
@@ -86,7 +86,11 @@ class House:
         self.address = self.listener.getsockname()
         self.family = self.listener.family
         self.acceptor = Acceptor(
-            loop, [self.listener], self.connections, room, self.failures.append
+            loop,
+            [Door(self.listener, self._endpoint)],
+            self.connections,
+            room,
+            self.failures.append,
         )
         self.clients: list[socket.socket] = []
         self._news = asyncio.Event()

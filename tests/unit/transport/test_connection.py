@@ -8,7 +8,7 @@ import socket
 
 import pytest
 
-from granian_d.engine.contract import NEVER
+from granian_d.engine.contract import NEVER, Leave
 from granian_d.transport.deadlines import TICK_S
 from granian_d.transport.tcp import HIGH_WATER_BYTES, tune
 from tests.unit.transport.bench import BLOCK, fill
@@ -227,7 +227,7 @@ class TestConnections:
 
         async def scenario():
             _, early = await bench.connect()
-            bench.connections.drain(3.0)
+            bench.connections.drain(Leave(3.0))
             _, late = await bench.connect()
             assert [early.fed, late.fed] == [[("drain", 3.0)]] * 2
 
@@ -237,7 +237,7 @@ class TestConnections:
         async def scenario():
             _, endpoint = await bench.connect()
             endpoint.wire.finish()
-            bench.connections.drain(3.0)
+            bench.connections.drain(Leave(3.0))
             assert endpoint.fed == []
 
         bench.run(scenario())
@@ -246,7 +246,7 @@ class TestConnections:
         async def scenario():
             client, endpoint = await bench.connect()
             endpoint.reactions["drain"] = endpoint.wire.finish
-            bench.connections.drain(0.0)
+            bench.connections.drain(Leave(0.0))
             assert await bench.receive_all(client) == b""
             client.close()
             await endpoint.until("lost")

@@ -9,6 +9,7 @@ import socket
 
 import pytest
 
+from granian_d.engine.contract import Leave
 from tests.unit.transport.house import reset
 
 LETTERS = {"data": "d", "eof": "e", "room": "r", "drain": "n", "expire": "x", "lost": "L"}
@@ -80,7 +81,7 @@ def test_whatever_happens_the_contract_is_kept(bench, transport, seed):
             if dice.random() < 0.4:
                 await bench.settle()
         await bench.settle()
-        bench.connections.drain(1.0)
+        bench.connections.drain(Leave(1.0))
         await bench.settle()
         for _, endpoint in story.pairs:
             endpoint.wire.abort()

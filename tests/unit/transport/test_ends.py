@@ -7,6 +7,7 @@ import socket
 
 import pytest
 
+from granian_d.engine.contract import Leave
 from granian_d.transport.deadlines import TICK_S
 from granian_d.transport.tcp import LINGER_S
 from tests.unit.transport.bench import BLOCK, MUCH, fill
@@ -144,7 +145,7 @@ class TestFinishing:
         async def scenario():
             _, endpoint = await bench.connect()
             endpoint.wire.finish()
-            bench.connections.drain(1.0)
+            bench.connections.drain(Leave(1.0))
             bench.pass_time(LINGER_S + 1.5)
             await endpoint.until("lost")
             assert endpoint.kinds == ["lost"]

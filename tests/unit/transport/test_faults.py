@@ -10,6 +10,7 @@ import socket
 import pytest
 
 from granian_d.engine.choose import is_compiled
+from granian_d.engine.contract import Leave
 from granian_d.transport.deadlines import TICK_S, Deadlines
 from tests.unit.plan.specimens import limits
 from tests.unit.transport import transports
@@ -81,7 +82,7 @@ def test_a_fault_about_anything_costs_its_connection_and_no_other(bench, occasio
             endpoint.deadline = endpoint.clock.now
             bench.pass_time(2 * TICK_S)
         else:
-            bench.connections.drain(1.0)
+            bench.connections.drain(Leave(1.0))
             assert other[1].kinds == ["drain"]
         await endpoint.until("lost")
         assert endpoint.kinds == [occasion, "lost"]
@@ -122,7 +123,7 @@ def test_an_engine_that_makes_no_endpoint_leaves_no_connection(bench, first):
         assert faults_of(bench) == [Fault]
         await until_gone(bench, client)
         await bench.settle()
-        bench.connections.drain(1.0)
+        bench.connections.drain(Leave(1.0))
         bench.pass_time(100.0)
         assert len(bench.connections.open) == len(counted)
         assert bench.counts == counted
@@ -237,10 +238,10 @@ def test_a_broken_pipe_is_no_signal(bench, tmp_path):
         exchange.send(body, last=True)
 
     service = Scripted(app)
+    bench.maker = ENGINES["native"]
     bench.connections = transports.make(
         "direct",
         bench.loop,
-        ENGINES["native"],
         service,
         limits(),
         Deadlines(bench.loop),

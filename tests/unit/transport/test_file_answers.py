@@ -12,6 +12,7 @@ from functools import partial
 
 import pytest
 
+from granian_d.engine.contract import Leave
 from granian_d.errors import InvalidResponse
 from granian_d.http import states
 from granian_d.transport.deadlines import Deadlines
@@ -62,16 +63,15 @@ class Place:
     def __init__(self, bench, transport, engine, fd) -> None:
         self.bench = bench
         self.files = Files(fd)
-        self._made = (transport, ENGINES[engine])
+        self._transport = transport
+        bench.maker = ENGINES[engine]
         self.ticks = Ticks()
         self.limit()
 
     def limit(self, **changes) -> None:
-        transport, engine = self._made
         self.bench.connections = self.connections = transports.make(
-            transport,
+            self._transport,
             self.bench.loop,
-            engine,
             self.files,
             limits(**changes),
             Deadlines(self.ticks),
@@ -343,7 +343,7 @@ def test_a_drained_connection_sends_its_file_to_the_end(bench, play) -> None:
     async def story(place):
         client = await place.ask(request())
         await bench.settle()
-        place.connections.drain(0.0)
+        place.connections.drain(Leave(0.0))
         place.ticks.pass_time(2.0)
         assert body_of(await bench.receive(client, len(STREAM)))
         place.ticks.pass_time(1.0)

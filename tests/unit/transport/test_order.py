@@ -154,7 +154,6 @@ def test_heads_and_bodies_that_the_socket_takes_in_parts(bench, transport, engin
     connections = transports.make(
         transport,
         bench.loop,
-        ENGINES[engine],
         Scripted(app),
         limits(),
         Deadlines(bench.loop),
@@ -163,6 +162,7 @@ def test_heads_and_bodies_that_the_socket_takes_in_parts(bench, transport, engin
 
     async def scenario():
         bench.connections = connections
+        bench.maker = ENGINES[engine]
         listener = bench.listener()
         client = bench.client(listener)
         sock, _ = listener.accept()

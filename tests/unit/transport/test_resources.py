@@ -14,6 +14,7 @@ import weakref
 
 import pytest
 
+from granian_d.engine.contract import Leave
 from tests.unit.transport.bench import Bench
 from tests.unit.transport.conftest import LOOPS
 from tests.unit.transport.house import House, reset
@@ -151,7 +152,7 @@ def test_descriptors_are_closed_once(bench):
             taken = [files.enter_context(open(os.devnull)) for _ in range(10)]
             endpoint.wire.abort()
             endpoint.wire.finish()
-            bench.connections.drain(0.0)
+            bench.connections.drain(Leave(0.0))
             await bench.settle()
             del endpoint
             bench.endpoints.clear()

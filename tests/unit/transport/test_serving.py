@@ -6,7 +6,9 @@ import asyncio
 
 import pytest
 
+from granian_d.engine.contract import Leave
 from granian_d.transport.accept import Acceptor
+from granian_d.transport.contract import Door
 from granian_d.transport.deadlines import Deadlines
 from tests.unit.plan.specimens import limits
 from tests.unit.transport import transports
@@ -34,13 +36,13 @@ class Served:
         self.connections = transports.make(
             transport,
             loop,
-            ENGINES[engine],
             self.service,
             limits(),
             Deadlines(loop),
             self.changed,
         )
-        self.acceptor = Acceptor(loop, [listener], self.connections, 10, self.failures.append)
+        door = Door(listener, ENGINES[engine])
+        self.acceptor = Acceptor(loop, [door], self.connections, 10, self.failures.append)
         self.acceptor.arm()
 
     def changed(self, count) -> None:
@@ -68,7 +70,7 @@ def test_from_accept_to_close(runner, loop, transport, engine):
             assert await ask(*peer, request()) == b""
             assert await ask(*peer, request("POST", body=UPLOAD)) == UPLOAD
         assert len(served.connections.open) == 5
-        served.connections.drain(60.0)
+        served.connections.drain(Leave(60.0))
         served.acceptor.close()
         for reader, writer in peers:
             assert await ask(reader, writer, request("POST", body=b"last")) == b"last"
