@@ -11,6 +11,7 @@ cdef Py_ssize_t _HISTOGRAM, _BUCKETS, _SHIFT
 
 cdef class Dispatch(Observer):
     cdef object _access_log
+    cdef object _interface
     cdef object _serve
     cdef object _log
     cdef unsigned long long[::1] _row
