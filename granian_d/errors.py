@@ -14,7 +14,7 @@
          +- ProtocolViolation  the peer broke a rule                         (HTTP 400)
              +- RequestTimeout, BodyTooLarge, TargetTooLong,
                 HeadTooLarge, ExpectationFailed, MisdirectedRequest,
-                MethodNotImplemented, VersionNotSupported
+                UpgradeRequired, MethodNotImplemented, VersionNotSupported
 
 What a fault means outside is data on its class: the exit status of a process (sysexits.h) and
 the HTTP status of an answer. Faults are translated at the border where they leave a floor, and
@@ -100,6 +100,7 @@ class ProtocolViolation(RemoteError):
     """
 
     http_status = 400
+    fields: ClassVar[tuple[tuple[bytes, bytes], ...]] = ()  # that an answer must have
 
     def __init__(self, reason: str, section: str = "") -> None:
         super().__init__(reason)
@@ -135,6 +136,13 @@ class MisdirectedRequest(ProtocolViolation):
     """A target this connection cannot speak for (RFC 9110 15.5.20)."""
 
     http_status = 421
+
+
+class UpgradeRequired(ProtocolViolation):
+    """A WebSocket of a version that is not spoken (RFC 6455 4.4; RFC 9110 15.5.22)."""
+
+    http_status = 426
+    fields = ((b"upgrade", b"websocket"), (b"sec-websocket-version", b"13"))
 
 
 class HeadTooLarge(ProtocolViolation):

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from importlib import import_module
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, overload
 
 from granian_d.errors import EngineMissing
 
 if TYPE_CHECKING:
-    from granian_d.engine.contract import EndpointMaker
+    from granian_d.engine.contract import EndpointMaker, SessionMaker, UpgradedMaker
     from granian_d.plan.model import EngineName
 
-Protocol = Literal["h1"]
+Protocol = Literal["h1", "h2", "h2c", "websocket"]
 
 # What speaks which protocol; the native ones are there where the package was compiled.
 _MAKERS: Final[dict[tuple[str, Protocol], tuple[str, str]]] = {
@@ -43,8 +43,19 @@ def resolve(name: EngineName) -> EngineName:
     return name
 
 
-def choose(name: EngineName, protocol: Protocol = "h1") -> EndpointMaker:
+@overload
+def choose(name: EngineName, protocol: Literal["h1", "h2"] = "h1") -> EndpointMaker: ...
+
+
+@overload
+def choose(name: EngineName, protocol: Literal["h2c"]) -> UpgradedMaker: ...
+
+
+@overload
+def choose(name: EngineName, protocol: Literal["websocket"]) -> SessionMaker: ...
+
+
+def choose(name: EngineName, protocol: Protocol = "h1") -> Any:
     """What speaks `protocol` on the connections of a worker; for the name see `resolve`."""
     module, maker = _MAKERS[resolve(name), protocol]
-    chosen: EndpointMaker = getattr(import_module(module), maker)
-    return chosen
+    return getattr(import_module(module), maker)

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from granian_d.http.exchange import Exchange, Observer
-    from granian_d.http.message import Peer
+    from granian_d.http.handshake import Offer
+    from granian_d.http.message import Peer, RequestHead
     from granian_d.http.session import Session
     from granian_d.plan import Limits
 
@@ -119,6 +120,35 @@ class EndpointMaker(Protocol):
         self, wire: Wire, peer: Peer, service: Service, limits: Limits, clock: Clock, /
     ) -> Endpoint:
         """Make it; it is fed from then on."""
+
+
+class UpgradedMaker(Protocol):
+    """What goes on with HTTP/2 where a request of HTTP/1.1 has asked for it (RFC 7540 3.2)."""
+
+    def __call__(
+        self,
+        wire: Wire,
+        peer: Peer,
+        service: Service,
+        limits: Limits,
+        clock: Clock,
+        head: RequestHead,
+        settings: bytes,
+        /,
+    ) -> Endpoint:
+        """Make the endpoint, and have the request served as its first stream.
+
+        `head` is of version "2" and has no body; `settings` is the payload of a SETTINGS frame.
+        """
+
+
+class SessionMaker(Protocol):
+    """What makes a conversation out of a request for one."""
+
+    def __call__(
+        self, exchange: Exchange, offer: Offer, limits: Limits, clock: Clock, /
+    ) -> Session:
+        """Make it; nothing is answered yet."""
 
 
 class Service(Protocol):

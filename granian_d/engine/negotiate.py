@@ -1,17 +1,128 @@
-"""Which protocol a connection begins with: by configuration, its first octets, or ALPN."""
+"""Which protocol a connection begins with: by configuration, its first octets, or ALPN.
+
+HTTP/1.1 may become another one later: `engine.upgrade`.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Final, Literal
 
 from granian_d.engine.choose import choose
+from granian_d.engine.contract import NEVER
+from granian_d.engine.upgrade import hand_over
 
 if TYPE_CHECKING:
-    from granian_d.engine.contract import EndpointMaker
+    from collections.abc import Callable
+
+    from granian_d.engine.contract import Clock, Endpoint, EndpointMaker, Leave, Service, Wire
+    from granian_d.http.message import Peer
+    from granian_d.plan import Limits
     from granian_d.plan.model import EngineName, HttpMode
+
+# RFC 9113 3.4. Its first line is no request that HTTP/1.1 could answer with anything but an error.
+PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+# What is offered by ALPN (RFC 7301), the dearest first.
+PROTOCOLS: Final[dict[HttpMode, tuple[str, ...]]] = {
+    "auto": ("h2", "http/1.1"),
+    "1": ("http/1.1",),
+    "2": ("h2",),
+}
 
 
 def plain(engine: EngineName, http: HttpMode) -> EndpointMaker:
     """What begins a connection without TLS."""
-    del http  # HTTP/1 alone so far
-    return choose(engine)
+    if http == "1":
+        return choose(engine, "h1")
+    if http == "2":
+        return choose(engine, "h2")
+    return partial(Greeting, engine)
+
+
+def secured(engine: EngineName, http: HttpMode) -> Callable[[str | None], EndpointMaker]:
+    """What begins a connection with TLS, by the protocol that ALPN came to (None: no ALPN)."""
+    default = "h2" if http == "2" else "http/1.1"
+
+    def maker(protocol: str | None) -> EndpointMaker:
+        return choose(engine, "h2" if (protocol or default) == "h2" else "h1")
+
+    return maker
+
+
+class Greeting:
+    """The endpoint of a connection whose peer has not shown which version it speaks.
+
+    With "prior knowledge" (RFC 9113 3.3) a client begins with the preface; all others begin with
+    something else, mostly in their first octet.
+    """
+
+    __slots__ = (
+        "_clock",
+        "_engine",
+        "_held",
+        "_leave",
+        "_limits",
+        "_peer",
+        "_service",
+        "_wire",
+        "deadline",
+    )
+
+    def __init__(
+        self,
+        engine: EngineName,
+        wire: Wire,
+        peer: Peer,
+        service: Service,
+        limits: Limits,
+        clock: Clock,
+    ) -> None:
+        self._engine = engine
+        self._wire = wire
+        self._peer = peer
+        self._service = service
+        self._limits = limits
+        self._clock = clock
+        self._held = b""
+        self._leave: Leave | None = None
+        self.deadline = clock.now + limits.head_timeout_s
+
+    def feed_data(self, data: bytes) -> None:
+        """Octets have arrived."""
+        self._held += data
+        if not PREFACE.startswith(self._held[: len(PREFACE)]):
+            self._begin("h1")
+        elif len(self._held) >= len(PREFACE):
+            self._begin("h2")
+
+    def feed_eof(self) -> None:
+        """The peer has closed its sending side: HTTP/1.1 knows what to answer to half a line."""
+        self._begin("h1").feed_eof()
+
+    def feed_lost(self) -> None:
+        """The connection is gone."""
+        self.deadline = NEVER
+
+    def feed_room(self) -> None:
+        """Nothing has been written."""
+
+    def expire(self) -> None:
+        """`deadline` may have passed."""
+        if self._clock.now >= self.deadline:
+            self.deadline = NEVER
+            self._wire.finish()
+
+    def drain(self, leave: Leave) -> None:
+        """Wait no longer for a request than an idle connection may."""
+        self._leave = leave
+        self.deadline = min(self.deadline, self._clock.now + leave.idle_s)
+
+    def _begin(self, protocol: Literal["h1", "h2"]) -> Endpoint:
+        """Hand the wire, and what has come over it, to the endpoint that speaks `protocol`."""
+        maker = choose(self._engine, protocol)
+        wire, held = self._wire, self._held
+        endpoint = maker(wire, self._peer, self._service, self._limits, self._clock)
+        self.deadline = NEVER
+        hand_over(wire, endpoint, self._leave, held, eof=False)
+        return endpoint

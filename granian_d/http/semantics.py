@@ -235,6 +235,16 @@ def judge_interim(status: int, pairs: FieldPairs) -> list[tuple[bytes, bytes]]:
     return [(name, value) for name, value in _checked(pairs) if name.lower() not in dropped]
 
 
+def judge_switch(pairs: FieldPairs) -> list[tuple[bytes, bytes]]:
+    """What may stand in the response that accepts another protocol, beside Connection and Upgrade.
+
+    Raises:
+        InvalidResponse: one of them is no field at all.
+    """
+    dropped = _OF_THE_CONNECTION | {b"content-length", b"upgrade"}  # RFC 9110 8.6
+    return [(name, value) for name, value in _checked(pairs) if name.lower() not in dropped]
+
+
 def judge_trailers(pairs: FieldPairs) -> list[tuple[bytes, bytes]]:
     """The trailers that may go out; the others are dropped (RFC 9110 6.5.1).
 
@@ -276,6 +286,7 @@ def _given_length(lengths: set[bytes]) -> int | None:
 
 REASONS: Final = {
     100: b"Continue",
+    101: b"Switching Protocols",
     102: b"Processing",
     103: b"Early Hints",
     200: b"OK",

@@ -27,5 +27,5 @@ NEXT: Final[dict[int, dict[str, int]]] = {
     STARTED: {"send": STARTED, "finish": FINISHED, "abort": ABORTED},
     FINISHED: {"abort": FINISHED},
     ABORTED: {"abort": ABORTED},
-    TUNNEL: {"close": FINISHED, "abort": ABORTED},
+    TUNNEL: {"close": FINISHED},
 }

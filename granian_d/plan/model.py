@@ -80,6 +80,7 @@ class Limits:
     body_timeout_s: float  # without progress of a request body; 0: unlimited
     write_timeout_s: float  # without progress of a response the peer does not read; 0: unlimited
     keep_alive: bool
+    h2c: bool  # let a plain connection become HTTP/2 by Upgrade (RFC 7540 3.2)
     http2: Http2Limits
     websocket: WebSocketLimits | None  # None: a request for one is a request like all others
 

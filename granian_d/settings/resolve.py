@@ -29,7 +29,7 @@ from granian_d.settings.listeners import plan_listeners, unbound
 
 if TYPE_CHECKING:
     from granian_d.settings.load import Loaded
-    from granian_d.settings.model import Http2
+    from granian_d.settings.protocols import Http2
 
 _T = TypeVar("_T")
 
@@ -107,6 +107,7 @@ def _plan_limits(loaded: Loaded) -> Limits:
         body_timeout_s=settings.request.body_timeout,
         write_timeout_s=settings.response.write_timeout,
         keep_alive=settings.http1.keep_alive,
+        h2c=settings.http == "auto",
         http2=_plan_http2(settings.http2),
         websocket=_plan_websocket(loaded),
     )

@@ -119,11 +119,13 @@ cdef class DirectConnection(PolledWire):
         """Have the engine read; what it writes meanwhile leaves in one send."""
         if self._output:  # of the feed before, in the same turn
             self._send_output()
+        # Held, here and below: it may give its place to another one (`switch`) while it works.
+        cdef NativeEndpoint endpoint = self.endpoint
         self._burst = 0
         self._output_at = self.poll.output_size
         self._feeding = True
         try:
-            self.endpoint.feed(self.poll.input, count)
+            endpoint.feed(self.poll.input, count)
         finally:
             self._feeding = False
             self.poll.fed(self, self._output)
@@ -141,10 +143,11 @@ cdef class DirectConnection(PolledWire):
 
     cdef int _end(self) except -1:
         """The peer has closed its direction. Ours stays open until the last answer."""
+        cdef NativeEndpoint endpoint = self.endpoint
         if not self._eof:
             self._eof = True
             if not self._finishing:
-                self.endpoint.feed_eof()
+                endpoint.feed_eof()
         if self._gone or (self._finishing and self._outflow is None):
             self._close()
         return 0
@@ -310,13 +313,14 @@ cdef class DirectConnection(PolledWire):
 
     cdef int _tell_room(self) except -1:
         """Let whoever was told to wait write on, if there is room for it now."""
+        cdef NativeEndpoint endpoint = self.endpoint
         if self._outflow is not None and self._outflow.files:
             return 0
         if self._full and self.queued() <= self.owner.low_water:
             self._full = False
             self._burst = 0
             if not self._finishing:
-                self.endpoint.feed_room()
+                endpoint.feed_room()
         return 0
 
     # --- the end -------------------------------------------------------------------------------
@@ -368,23 +372,25 @@ cdef class DirectConnection(PolledWire):
 
     cdef int expire(self, double passed) except -1:
         """The deadline was not behind `passed`, the end of the last whole tick."""
+        cdef NativeEndpoint endpoint = self.endpoint
         if self.fd < 0:
             return 0
         try:
             if self._finishing:
                 self._look_at_queue(passed)
             else:
-                self.endpoint.expire()
+                endpoint.expire()
         except BaseException as error:  # the border to the timer
             self.fail(error)
         return 0
 
     cdef int drain(self, leave) except -1:
         """Finish what is going on; see engine.contract.Endpoint.drain."""
+        cdef NativeEndpoint endpoint = self.endpoint
         if self._finishing or self.fd < 0:
             return 0
         try:
-            self.endpoint.drain(leave)
+            endpoint.drain(leave)
         except BaseException as error:  # the border to the worker
             self.fail(error)
         return 0

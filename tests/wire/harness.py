@@ -26,7 +26,7 @@ from tests.unit.plan.specimens import HTTP2
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
 
-    from granian_d.engine.contract import EndpointMaker
+    from granian_d.engine.contract import Endpoint, EndpointMaker
     from granian_d.http.exchange import Exchange
 
     App = Callable[[Exchange], Generator[Any, None, None]]
@@ -45,6 +45,7 @@ LIMITS = {
     "body_timeout_s": 20.0,
     "write_timeout_s": 40.0,
     "keep_alive": True,
+    "h2c": False,
     "http2": HTTP2,
     "websocket": None,
 }
@@ -57,6 +58,7 @@ class FakeWire:
 
     def __init__(self, high_water: int | None = None) -> None:
         self.writes: list[bytes] = []
+        self.switched: list[Endpoint] = []
         self.fate = OPEN
         self.paused = False
         self.high_water = high_water
@@ -83,6 +85,9 @@ class FakeWire:
 
     def queued_bytes(self) -> int:
         return self.size - self.taken if self.high_water is not None else 0
+
+    def switch(self, endpoint: Endpoint) -> None:
+        self.switched.append(endpoint)
 
     def finish(self) -> None:
         self._end(FINISHED)
@@ -188,9 +193,14 @@ class Line:
         self.service = Scripted(app, record)
         self.record = self.service.observer
         self.peer = Peer(("192.0.2.1", 4321), ("192.0.2.2", 80), scheme)
-        self.endpoint = engine(
+        self._first = engine(
             self.wire, self.peer, self.service, Limits(**{**LIMITS, **limits}), self.clock
         )
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """The one that is fed at the moment."""
+        return self.wire.switched[-1] if self.wire.switched else self._first
 
     def feed(self, *pieces: bytes) -> Line:
         """What the peer sends; nothing arrives once the wire is closed."""

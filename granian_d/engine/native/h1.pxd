@@ -65,6 +65,9 @@ cdef class H1Endpoint(NativeEndpoint):
     cdef bint _paused
     cdef bint _busy
     cdef bint _persists
+    cdef bint _upgrade  # the head that was read has the field
+    cdef object _leave_terms  # of the drain, once it was ordered
+    cdef object _service
 
     cdef bint write(self, const char* data, Py_ssize_t size, bytes body) except -1
     cdef bint write_file(self, bytes head, FileSpan file) except -1
@@ -85,6 +88,7 @@ cdef class H1Endpoint(NativeEndpoint):
     cdef int _hold(self) except -1
     cdef int _serve(self, H1Exchange exchange) except -1
     cdef int _refuse(self, violation) except -1
+    cdef int become(self, bytes answer, make) except -1
     cdef int _tell_eof(self, H1Exchange exchange) except -1
     cdef int _close_after_eof(self) except -1
     cdef Py_ssize_t _read_body(self, const char* data, Py_ssize_t size, list faults) except -1

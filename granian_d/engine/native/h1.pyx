@@ -40,6 +40,7 @@ from granian_d.http.message cimport Peer, RequestHead
 import os
 from functools import partial
 
+from granian_d.engine import upgrade
 from granian_d.engine.pure import h1_answer
 from granian_d.engine.pure.h1_head import HeadIntake, judge_head
 from granian_d.errors import (
@@ -50,6 +51,7 @@ from granian_d.errors import (
     RequestTimeout,
 )
 from granian_d.http import semantics, states
+from granian_d.http.handshake import judge_handshake
 
 cdef enum:
     BUFFERED_BYTES = 65536  # of a request body that the application has not pulled yet
@@ -60,13 +62,14 @@ cdef enum:
     STARTED = 1
     FINISHED = 2
     ABORTED = 3
+    TUNNEL = 4
     NO_BODY = 0  # the constants of http.framing; checked in answer.pyx
     LENGTH = 1
     CHUNKED = 2
     UNTIL_CLOSE = 3
 
-assert (states.AWAITED, states.STARTED, states.FINISHED, states.ABORTED) == (
-    AWAITED, STARTED, FINISHED, ABORTED
+assert (states.AWAITED, states.STARTED, states.FINISHED, states.ABORTED, states.TUNNEL) == (
+    AWAITED, STARTED, FINISHED, ABORTED, TUNNEL
 )
 
 cdef dict _NEXT = states.NEXT
@@ -122,6 +125,7 @@ cdef class H1Endpoint(NativeEndpoint):
         self.peer = peer
         self.observer = service.observer
         self._counter = self.observer if isinstance(self.observer, Observer) else None
+        self._service = service
         self._serve_it = service.serve
         self._terms = _terms(limits)
         self._clock = clock
@@ -216,6 +220,7 @@ cdef class H1Endpoint(NativeEndpoint):
     cpdef drain(self, leave):
         """Finish what is going on, start nothing new after it."""
         self._patience.drain_idle_s = leave.idle_s
+        self._leave_terms = leave
         self._proceed()
 
     # --- asked by the exchange -----------------------------------------------------------------
@@ -358,12 +363,19 @@ cdef class H1Endpoint(NativeEndpoint):
         cdef RequestHead head
         cdef H1Exchange exchange
         cdef timespec now
+        cdef str protocol = ""
         try:
             head = self._take_head()
+            if head is None:
+                return False
+            if self._upgrade:
+                protocol = upgrade.asked_for(head, self.peer.scheme, self._terms.limits)
+            offer = judge_handshake(head) if protocol == upgrade.WEBSOCKET else None
         except ProtocolViolation as violation:
             self._refuse(violation)
             return False
-        if head is None:
+        if protocol == upgrade.H2C:
+            self._become_h2(head)
             return False
         exchange = H1Exchange.__new__(H1Exchange)
         exchange.head = head
@@ -387,8 +399,36 @@ cdef class H1Endpoint(NativeEndpoint):
             self._counter.began(exchange)
         else:
             self.observer.began(exchange)
-        self._serve(exchange)
+        if offer is None:
+            self._serve(exchange)
+        else:
+            exchange._ended = True
+            upgrade.offer_session(
+                "native", exchange, offer, self._service, self._terms.limits, self._clock
+            )
         return True
+
+    def _become_h2(self, RequestHead head):
+        """Let the request be the first one of HTTP/2 (RFC 7540 3.2)."""
+        h2 = upgrade.continue_as_h2(
+            "native", head, self.peer, self._service, self._terms.limits, self._clock
+        )
+        self.become(h1_answer.switching(upgrade.H2C, ()), h2)
+
+    cdef int become(self, bytes answer, make) except -1:
+        """Write `answer`, then leave the wire, and what has come over it, to another protocol."""
+        cdef bytes rest = b""
+        if self._window_size:
+            rest = PyBytes_FromStringAndSize(self._window, self._window_size)
+        elif self._held is not None:
+            rest = bytes(self._held)
+        self._wire.put(NULL, 0, answer)
+        self._leave()
+        self._exchange = None
+        if self._paused:
+            self._wire.resume()
+        upgrade.hand_over(self._wire, make(self._wire), self._leave_terms, rest, self._eof)
+        return 0
 
     cdef RequestHead _take_head(self):
         """The next head, None when it has not arrived yet.
@@ -423,6 +463,7 @@ cdef class H1Endpoint(NativeEndpoint):
             return self._take_from_intake()
         self._left = facts.length
         self._persists = facts.persists
+        self._upgrade = facts.upgrade
         if self._window_size:
             self._window += facts.size
             self._window_size -= facts.size
@@ -456,10 +497,12 @@ cdef class H1Endpoint(NativeEndpoint):
         if head is not None and not 0 < self._terms.body_bytes < facts.length:
             self._left = facts.length
             self._persists = facts.persists
+            self._upgrade = facts.upgrade
             return head
         head = judge_head(raw, self.peer.scheme, self._terms.limits)
         self._left = -1 if head.content_length is None else head.content_length
         self._persists = semantics.persists(head.version, head.fields)
+        self._upgrade = True  # perhaps
         return head
 
     cdef int _hold(self) except -1:
@@ -741,9 +784,19 @@ cdef class H1Exchange(Exchange):
                 return
         Exchange.send_file(self, fd, offset, count, done)
 
+    cpdef tunnel(self, fields, make):
+        """Accept the other protocol that was asked for; see Exchange."""
+        self._demand("tunnel")
+        if not self.head.protocol:
+            raise FlowError("no other protocol was asked for")
+        kept = semantics.judge_switch(fields)
+        self.state = TUNNEL
+        self.status = 101
+        self._endpoint.become(h1_answer.switching(self.head.protocol, kept), make)
+
     cpdef abort(self):
         """Cut the exchange; see Exchange."""
-        if self.state == FINISHED or self.state == ABORTED:
+        if self.state != AWAITED and self.state != STARTED:
             return
         self.state = ABORTED
         self._endpoint.cut(self)

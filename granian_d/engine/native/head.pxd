@@ -6,6 +6,7 @@ from granian_d.http.message cimport RequestHead
 cdef struct Facts:
     Py_ssize_t size  # of the whole head, with the empty line
     long long length  # of the body; -1 when it is chunked
+    bint upgrade  # there is a field Upgrade
     bint persists  # the client wants the connection to stay (RFC 9112 9.3)
 
 
@@ -13,6 +14,7 @@ cdef struct Framing:
     # What the fields have said, each at most once.
     long long length  # -1: nothing
     bint chunked
+    bint upgrade
     bint close
     bint keep_alive
 

@@ -106,6 +106,7 @@ cdef RequestHead read_head(
         return None
     facts.size = at - data
     facts.length = -1 if framing.chunked else framing.length if framing.length > 0 else 0
+    facts.upgrade = framing.upgrade
     facts.persists = not framing.close and (framing.keep_alive or not old)
     cdef RequestHead head = RequestHead.__new__(RequestHead)
     head.method = name
@@ -116,6 +117,7 @@ cdef RequestHead read_head(
     head.fields = section.fields
     head.content_length = None if framing.chunked else facts.length
     head.expects_continue = False
+    head.protocol = ""
     return head
 
 
@@ -184,7 +186,7 @@ cdef const char* _read_fields(
     cdef const char* line_end
     cdef Py_ssize_t count = 0
     framing.length = -1
-    framing.chunked = framing.close = framing.keep_alive = False
+    framing.chunked = framing.close = framing.keep_alive = framing.upgrade = False
     while True:
         # RFC 9112 5: field-name ":" OWS field-value OWS CRLF
         if end - at < 2:
@@ -232,6 +234,9 @@ cdef bint _heed(
     cdef Py_ssize_t index
     if size == 6:
         return memcmp(name, b"expect", 6) != 0
+    elif size == 7:
+        if memcmp(name, b"upgrade", 7) == 0:
+            framing.upgrade = True
     elif size == 10:
         if memcmp(name, b"connection", 10) == 0:
             _heed_connection(value, value_size, framing)

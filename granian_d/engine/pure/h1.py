@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from granian_d.engine import upgrade
 from granian_d.engine.contract import NEVER
 from granian_d.engine.pure import h1_answer
 from granian_d.engine.pure.h1_body import Body, ChunkedBody, LengthBody, SecondOpinion
@@ -29,9 +30,12 @@ from granian_d.engine.pure.h1_outflow import Outflow
 from granian_d.engine.pure.h1_patience import Patience
 from granian_d.errors import Disconnected, ProtocolViolation, RequestTimeout
 from granian_d.http import semantics, states
+from granian_d.http.handshake import judge_handshake
 
 if TYPE_CHECKING:
-    from granian_d.engine.contract import Clock, Leave, Service, Wire
+    from collections.abc import Callable
+
+    from granian_d.engine.contract import Clock, Endpoint, Leave, Service, Wire
     from granian_d.errors import RemoteError
     from granian_d.http.message import Peer
     from granian_d.plan import Limits
@@ -64,8 +68,8 @@ class H1Endpoint:
         "_outflow",
         "_over",
         "_patience",
-        "_paused",
         "_service",
+        "_terms",
         "_wire",
         "deadline",
         "observer",
@@ -82,6 +86,7 @@ class H1Endpoint:
         self._service = service
         self._limits = limits
         self._clock = clock
+        self._terms = service, limits, clock  # what another protocol is made with
         self._patience = Patience(limits, clock)
         self._intake = HeadIntake(limits.head_bytes)
         self._exchange: H1Exchange | None = None
@@ -91,7 +96,6 @@ class H1Endpoint:
         self._deaf = False  # what arrives is of no more use; what is being answered goes on
         self._eof = False
         self._over = False
-        self._paused = False
         self._busy = False
         self.deadline = self._patience.until_request()
 
@@ -149,7 +153,7 @@ class H1Endpoint:
 
     def drain(self, leave: Leave) -> None:
         """Finish what is going on, start nothing new after it."""
-        self._patience.drain(leave.idle_s)
+        self._patience.drain(leave)
         self._proceed()
 
     # --- asked by the exchange -----------------------------------------------------------------
@@ -263,8 +267,14 @@ class H1Endpoint:
                 return False
             head = judge_head(raw, self.peer.scheme, self._limits)
             opinion = SecondOpinion(raw.octets)
+            protocol = upgrade.asked_for(head, self.peer.scheme, self._limits)
+            offer = judge_handshake(head) if protocol == upgrade.WEBSOCKET else None
         except ProtocolViolation as violation:
             self._refuse(violation)
+            return False
+        if protocol == upgrade.H2C:
+            h2 = upgrade.continue_as_h2("pure", head, self.peer, *self._terms)
+            self.become(h1_answer.switching(protocol, ()), h2)
             return False
         exchange = self._exchange = H1Exchange(head, self)
         if head.content_length is None:
@@ -272,7 +282,11 @@ class H1Endpoint:
         elif head.content_length:
             self._body = LengthBody(head.content_length)
         self.observer.began(exchange)
-        self._serve(exchange)
+        if offer is None:
+            self._serve(exchange)
+        else:
+            exchange.feed_end()
+            upgrade.offer_session("pure", exchange, offer, *self._terms)
         return True
 
     def _serve(self, exchange: H1Exchange) -> None:
@@ -288,6 +302,15 @@ class H1Endpoint:
             self._break_body(fault, fault)
         elif self._eof and exchange is self._exchange:
             self._tell_eof(exchange)
+
+    def become(self, answer: bytes, make: Callable[[Wire], Endpoint]) -> None:
+        """Write `answer`, then leave the wire, and what has come over it, to another protocol."""
+        rest = self._intake.take_rest()
+        self._wire.write(answer)
+        self._leave()
+        self._exchange = None
+        self._outflow.hold_peer(False)
+        upgrade.hand_over(self._wire, make(self._wire), self._patience.leave, rest, self._eof)
 
     def _refuse(self, violation: ProtocolViolation) -> None:
         """Answer in place of the application, which has seen nothing."""
@@ -393,15 +416,8 @@ class H1Endpoint:
 
     def _mind_flow(self) -> None:
         """Let the peer wait while there is more here than can be worked on."""
-        full = self._buffered_bytes > BUFFERED_BYTES or (
-            len(self._intake) > PIPELINED_BYTES and not self._idle()
-        )
-        if full != self._paused:
-            self._paused = full
-            if full:
-                self._wire.pause()
-            else:
-                self._wire.resume()
+        pipelined = len(self._intake) > PIPELINED_BYTES and not self._idle()
+        self._outflow.hold_peer(pipelined or self._buffered_bytes > BUFFERED_BYTES)
 
     # --- time ----------------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 _SERVER: Final = b"server: granian-d"
+_UPGRADE_REQUIRED: Final = 426
 
 
 def final_head(head: ResponseHead, framing: ResponseFraming, options: Iterable[bytes]) -> bytes:
@@ -54,6 +55,12 @@ def interim(status: int, fields: Iterable[tuple[bytes, bytes]]) -> bytes:
     return b"\r\n".join(lines)
 
 
+def switching(protocol: str, fields: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """The 101 behind which another protocol begins (RFC 9110 7.8, 15.2.2)."""
+    upgrade = [(b"connection", b"Upgrade"), (b"upgrade", protocol.encode())]
+    return interim(101, [*upgrade, *fields])
+
+
 def refusal(violation: ProtocolViolation, method: bytes) -> tuple[bytes, int]:
     """A whole answer to a request that broke a rule, and the length of its body.
 
@@ -66,8 +73,11 @@ def refusal(violation: ProtocolViolation, method: bytes) -> tuple[bytes, int]:
     body = f"{status} {reason}: {violation.reason}{rule}\n".encode()
     head = (
         b"%b\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\ndate: %b\r\n"
-        b"%b\r\nconnection: close\r\n\r\n"
-        % (_status_line(status), len(body), imf_fixdate(int(time())), _SERVER)
+        b"%b\r\n%bconnection: close%b\r\n\r\n"
+    ) % (
+        *(_status_line(status), len(body), imf_fixdate(int(time())), _SERVER),
+        b"".join(b"%b: %b\r\n" % field for field in violation.fields),
+        b", upgrade" if status == _UPGRADE_REQUIRED else b"",  # RFC 9110 7.8
     )
     return (head, 0) if method == b"HEAD" else (head + body, len(body))
 

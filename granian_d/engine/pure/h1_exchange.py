@@ -10,13 +10,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from granian_d.engine.pure import h1_answer
-from granian_d.errors import Disconnected, InvalidResponse
+from granian_d.errors import Disconnected, FlowError, InvalidResponse
 from granian_d.http import framing, semantics, states
 from granian_d.http.exchange import Exchange
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from granian_d.engine.contract import Endpoint, Wire
     from granian_d.engine.pure.h1 import H1Endpoint
     from granian_d.errors import ProtocolViolation, RemoteError
     from granian_d.http.message import FieldPairs, RequestHead
@@ -98,9 +99,20 @@ class H1Exchange(Exchange):
             return
         super().send_file(fd, offset, count, done)
 
+    def tunnel(self, fields: FieldPairs, make: Callable[[Wire], Endpoint]) -> None:
+        """Accept the other protocol that was asked for; see Exchange."""
+        self._demand("tunnel")
+        protocol = self.head.protocol
+        if not protocol:
+            raise FlowError("no other protocol was asked for")
+        kept = semantics.judge_switch(fields)
+        self._advance("tunnel")
+        self.status = 101
+        self._endpoint.become(h1_answer.switching(protocol, kept), make)
+
     def abort(self) -> None:
         """Cut the exchange; see Exchange."""
-        if self.state in (states.FINISHED, states.ABORTED):
+        if self.state not in (states.AWAITED, states.STARTED):
             return
         self._advance("abort")
         self._endpoint.cut(self)

@@ -21,6 +21,7 @@ class Outflow:
 
     __slots__ = (
         "_clock",
+        "_holds",
         "_patience_s",
         "_taken_bytes",
         "_wire",
@@ -33,6 +34,7 @@ class Outflow:
         self.room = True
         self.deadline = NEVER
         self._wire = wire
+        self._holds = False
         self._clock = clock
         self._patience_s = limits.write_timeout_s or NEVER
         self._written_bytes = 0
@@ -54,6 +56,15 @@ class Outflow:
         """The wire has room again."""
         self.room = True
         self.deadline = NEVER
+
+    def hold_peer(self, wanted: bool) -> None:
+        """Let the peer wait with what it sends, or not any more."""
+        if wanted != self._holds:
+            self._holds = wanted
+            if wanted:
+                self._wire.pause()
+            else:
+                self._wire.resume()
 
     def stalled(self) -> bool:
         """Whether the peer has taken nothing since it was last looked at.

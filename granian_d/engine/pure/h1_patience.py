@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 from granian_d.engine.contract import NEVER
 
 if TYPE_CHECKING:
-    from granian_d.engine.contract import Clock
+    from granian_d.engine.contract import Clock, Leave
     from granian_d.plan import Limits
 
 
 class Patience:
     """Remembers since when something is awaited, and says until when.
+
+    Attributes:
+        leave: the terms of the drain, once it was ordered.
 
     Each `until_` is about one phase of the endpoint; which of them counts, the endpoint knows.
     """
@@ -20,11 +23,11 @@ class Patience:
     __slots__ = (
         "_body_since",
         "_clock",
-        "_drain_idle_s",
         "_head_since",
         "_idle_s",
         "_limits",
         "_since",
+        "leave",
     )
 
     def __init__(self, limits: Limits, clock: Clock) -> None:
@@ -34,16 +37,16 @@ class Patience:
         self._head_since = clock.now
         self._body_since: float | None = None
         self._idle_s = limits.head_timeout_s  # for the first head; later it is the idle timeout
-        self._drain_idle_s = NEVER
+        self.leave: Leave | None = None
 
     @property
     def draining(self) -> bool:
         """`drain` was called."""
-        return self._drain_idle_s != NEVER
+        return self.leave is not None
 
-    def drain(self, idle_s: float) -> None:
+    def drain(self, leave: Leave) -> None:
         """Do not wait longer than that for a request to begin."""
-        self._drain_idle_s = idle_s
+        self.leave = leave
 
     def head_begun(self) -> None:
         """The first byte of a head has arrived."""
@@ -70,7 +73,8 @@ class Patience:
 
     def until_request(self) -> float:
         """While nothing of a head has arrived."""
-        return self._since + min(self._idle_s or NEVER, self._drain_idle_s)
+        drain_idle_s = NEVER if self.leave is None else self.leave.idle_s
+        return self._since + min(self._idle_s or NEVER, drain_idle_s)
 
     def until_head(self) -> float:
         """While a head is arriving; a pipelined one could not go on before the last answer."""

@@ -49,6 +49,7 @@ def limits(**changes: Any) -> Limits:
         body_timeout_s=30.0,
         write_timeout_s=30.0,
         keep_alive=True,
+        h2c=False,
         http2=HTTP2,
         websocket=None,
     )

@@ -44,7 +44,9 @@ def run(*argv, inherited=(), environ=None, cwd=None, flags=()):
 
 
 def test_a_plan_with_its_warnings():
-    answer, status, stdout, stderr = run("main", "--workers", "2", environ={"GRANIAN_UNHEARD_OF": "1"})
+    answer, status, stdout, stderr = run(
+        "main", "--workers", "2", environ={"GRANIAN_UNHEARD_OF": "1"}
+    )
     assert (status, stdout, stderr) == (0, "", "")
     assert answer["warnings"] == ["GRANIAN_UNHEARD_OF: unknown variable, ignored"]
     assert decode(answer["plan"]).pool.workers == 2
