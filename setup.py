@@ -25,6 +25,7 @@ SOURCES = (
     "granian_d/engine/native/answer.pyx",
     "granian_d/engine/native/chunks.pyx",
     "granian_d/engine/native/h1.pyx",
+    "granian_d/engine/native/h1_exchange.pyx",
     "granian_d/engine/native/head.pyx",
     "granian_d/engine/native/octets.pyx",
     "granian_d/engine/native/wire.pyx",

@@ -1,11 +1,11 @@
-# One HTTP/1.x connection, and the Exchange of its current request.
+# One HTTP/1.x connection; see h1.pyx.
 
 from granian_d.engine.contract cimport Clock
-from granian_d.engine.native.answer cimport Answer, Framing
 from granian_d.engine.native.chunks cimport Chunks
+from granian_d.engine.native.h1_exchange cimport H1Exchange
 from granian_d.engine.native.head cimport Section
 from granian_d.engine.native.wire cimport FileSpan, NativeEndpoint, NativeWire
-from granian_d.http.exchange cimport Exchange, Observer
+from granian_d.http.exchange cimport Observer
 from granian_d.http.message cimport Peer, RequestHead
 
 
@@ -105,25 +105,3 @@ cdef class H1Endpoint(NativeEndpoint):
     cdef int _expire_read(self) except -1
     cdef bint _stalled(self) except -1
     cdef int _look(self) except -1
-
-
-cdef class H1Exchange(Exchange):
-    cdef bint continued
-    cdef bint head_out
-    cdef bint passed_on  # the rest of the body is a file that the wire has
-    cdef bint persistent
-    cdef bint _head_request
-    cdef bint _old
-    cdef H1Endpoint _endpoint
-    cdef Answer _answer
-    cdef Framing _framing
-    cdef long long _left_of_answer
-
-    cdef int lose(self, error) except -1
-    cdef int overrule(self, violation, Py_ssize_t body_bytes, error) except -1
-    cdef int _demand(self, str move) except -1
-    cdef bint _put(self, bytes data, bint last, list trailers) except -1
-    cdef bint _may_pass_on(self, FileSpan file) except -1
-    cdef int _pass_on(self, FileSpan file) except -1
-    cdef int _check_length(self, Py_ssize_t count, bint last) except -1
-    cdef bytes _open(self, long long whole, bint trailers)
