@@ -16,7 +16,12 @@ import sys
 import time
 from pathlib import Path
 
+from h2.exceptions import ProtocolError
+
+from tests.process.h2_client import Streams
+
 ANSWER_PATIENCE_S = 20.0
+STREAMS = 8
 
 
 class Load:
@@ -25,12 +30,19 @@ class Load:
     Args:
         address: ("host", port) or the path of a unix socket.
         path: what they ask for; the body of every answer must start with `expected`.
+        keep: clients that keep their connection.
+        new: clients that open a new one for each request.
+        h2: clients that speak HTTP/2, each with eight streams at once. A stream that the server
+            says it has not begun (GOAWAY) is no loss: any client asks again.
     """
 
-    def __init__(self, address, path: str = "/", expected: str = "", keep: int = 6, new: int = 3):
-        target = json.dumps([address, path, expected, keep, new])
+    def __init__(
+        self, address, path: str = "/", expected: str = "", keep: int = 6, new: int = 3, h2: int = 0
+    ):
+        target = json.dumps([address, path, expected, keep, new, h2])
         self._process = subprocess.Popen(
-            [sys.executable, str(Path(__file__)), target],
+            [sys.executable, "-m", "tests.process.load", target],
+            cwd=Path(__file__).parents[2],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -119,9 +131,30 @@ class _Clients:
         if writer is not None:
             writer.close()
 
-    async def run(self, keep: int, new: int):
+    async def streams(self, path: str):
+        """Connections of HTTP/2, one after the other."""
+
+        def answered(body: bytes) -> None:
+            if not body.startswith(self.expected):
+                self.lost.append(f"body {body[:60]!r}")
+            self.answered += 1
+            key = body[:40].decode()
+            self.bodies[key] = self.bodies.get(key, 0) + 1
+
+        while not self.stopping:
+            streams = Streams(path, answered, lambda: not self.stopping, STREAMS)
+            try:
+                reader, writer = await self.connect()
+                await streams.run(reader, writer)
+                writer.close()
+            except (OSError, ProtocolError) as error:
+                self.lost.append(f"streams: {type(error).__name__} {error}")
+            self.lost += streams.lost
+
+    async def run(self, path: str, keep: int, new: int, h2: int):
         tasks = [asyncio.create_task(self.client(True)) for _ in range(keep)]
         tasks += [asyncio.create_task(self.client(False)) for _ in range(new)]
+        tasks += [asyncio.create_task(self.streams(path)) for _ in range(h2)]
         print("busy", flush=True)
         loop = asyncio.get_running_loop()
         while (await loop.run_in_executor(None, sys.stdin.readline)).startswith("?"):
@@ -135,5 +168,5 @@ class _Clients:
 
 
 if __name__ == "__main__":
-    address, path, expected, keep, new = json.loads(sys.argv[1])
-    asyncio.run(_Clients(address, path, expected).run(keep, new))
+    address, path, expected, keep, new, h2 = json.loads(sys.argv[1])
+    asyncio.run(_Clients(address, path, expected).run(path, keep, new, h2))

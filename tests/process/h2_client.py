@@ -1,0 +1,94 @@
+"""A client of HTTP/2 that keeps many streams of one connection busy, and heeds GOAWAY."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.events import (
+    ConnectionTerminated,
+    DataReceived,
+    ResponseReceived,
+    StreamEnded,
+    StreamReset,
+)
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+READ_BYTES = 65536
+
+
+class Streams:
+    """One connection, as long as the server lets it be used.
+
+    Args:
+        path: what each stream asks for.
+        answered: is told the body of each answer with status 200.
+        going: says whether to ask for more.
+    """
+
+    def __init__(
+        self, path: str, answered: Callable[[bytes], None], going: Callable[[], bool], width: int
+    ) -> None:
+        self._answered = answered
+        self._going = going
+        self._width = width
+        self._head = [(":method", "GET"), (":scheme", "http"), (":path", path)]
+        self._head.append((":authority", "localhost"))
+        self._h2 = H2Connection(H2Configuration(header_encoding=None))
+        self._bodies: dict[int, bytearray] = {}
+        self._last_id = 2**31 - 1  # the streams above it were not processed, says the server
+        self._leaving = False
+        self.lost: list[str] = []
+
+    async def run(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Ask until `going` is False or the server has said GOAWAY; every stream ends first."""
+        self._h2.initiate_connection()
+        self._ask()
+        while self._bodies:
+            writer.write(self._h2.data_to_send())
+            data = await reader.read(READ_BYTES)
+            if not data:
+                self._lose_all("the connection ended")
+                break
+            for event in self._h2.receive_data(data):
+                self._take(event)
+            self._ask()
+        writer.write(self._h2.data_to_send())
+
+    def _ask(self) -> None:
+        while len(self._bodies) < self._width and not self._leaving and self._going():
+            stream_id = self._h2.get_next_available_stream_id()
+            self._h2.send_headers(stream_id, self._head, end_stream=True)
+            self._bodies[stream_id] = bytearray()
+
+    def _take(self, event: object) -> None:
+        if isinstance(event, ResponseReceived):
+            if dict(event.headers)[b":status"] != b"200":
+                self.lost.append(f"answered {event.headers!r}")
+        elif isinstance(event, DataReceived):
+            self._bodies[event.stream_id] += event.data
+            self._h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+        elif isinstance(event, StreamEnded):
+            self._answered(bytes(self._bodies.pop(event.stream_id)))
+        elif isinstance(event, StreamReset):
+            self._bodies.pop(event.stream_id, None)
+            self.lost.append(f"reset with {event.error_code}")
+        elif isinstance(event, ConnectionTerminated):
+            self._heed(event)
+
+    def _heed(self, event: ConnectionTerminated) -> None:
+        """RFC 9113 6.8: what lies above the last id may be asked for again, elsewhere."""
+        self._leaving = True
+        if event.error_code:
+            self._lose_all(f"GOAWAY with {event.error_code}")
+        self._last_id = event.last_stream_id or 0
+        for stream_id in [number for number in self._bodies if number > self._last_id]:
+            del self._bodies[stream_id]
+
+    def _lose_all(self, why: str) -> None:
+        self.lost += [why] * len(self._bodies)
+        self._bodies.clear()
