@@ -13,12 +13,16 @@
          |   +- SessionClosed  a WebSocket conversation is over
          +- ProtocolViolation  the peer broke a rule                         (HTTP 400)
              +- RequestTimeout, BodyTooLarge, TargetTooLong,
-                HeadTooLarge, ExpectationFailed, MisdirectedRequest,
-                UpgradeRequired, MethodNotImplemented, VersionNotSupported
+             |  HeadTooLarge, ExpectationFailed, MisdirectedRequest,
+             |  UpgradeRequired, MethodNotImplemented, VersionNotSupported
+             +- InvalidText                                            (of WebSocket)
+             +- FlowControlBroken, StreamIsClosed, FrameSizeWrong,
+                StreamRefused, CompressionBroken, PeerTooBusy          (of HTTP/2)
 
-What a fault means outside is data on its class: the exit status of a process (sysexits.h) and
-the HTTP status of an answer. Faults are translated at the border where they leave a floor, and
-nowhere else; nothing here logs.
+What a fault means outside is data on its class: the exit status of a process (sysexits.h), the
+HTTP status of an answer, the error code of HTTP/2, the code with which a WebSocket is closed
+(RFC 6455 7.4.1). Faults are translated at the border where they leave a floor, and nowhere else;
+nothing here logs.
 """
 
 from __future__ import annotations
@@ -97,10 +101,15 @@ class ProtocolViolation(RemoteError):
     Args:
         reason: what is wrong, in a few words, fit for a log line (no bytes of the peer).
         section: the rule that was broken, for example "RFC 9112 6.3".
+
+    On HTTP/2 a request whose violation has another status than 400 is answered; one that is merely
+    malformed has its stream reset with `h2_code` (RFC 9113 7, 8.1.1).
     """
 
     http_status = 400
-    fields: ClassVar[tuple[tuple[bytes, bytes], ...]] = ()  # that an answer must have
+    h2_code: ClassVar[int] = 1  # PROTOCOL_ERROR
+    close_code: ClassVar[int] = 1002
+    answer_fields: ClassVar[tuple[tuple[bytes, bytes], ...]] = ()  # that the answer must have
 
     def __init__(self, reason: str, section: str = "") -> None:
         super().__init__(reason)
@@ -118,6 +127,7 @@ class BodyTooLarge(ProtocolViolation):
     """The body passes the limit (RFC 9110 15.5.14)."""
 
     http_status = 413
+    close_code = 1009
 
 
 class TargetTooLong(ProtocolViolation):
@@ -139,10 +149,19 @@ class MisdirectedRequest(ProtocolViolation):
 
 
 class UpgradeRequired(ProtocolViolation):
-    """A WebSocket of a version that is not spoken (RFC 6455 4.4; RFC 9110 15.5.22)."""
+    """A WebSocket of a version that this server does not speak (RFC 6455 4.4).
+
+    On HTTP/1.1 its answer has Upgrade, too (RFC 9110 15.5.22): that is about the connection.
+    """
 
     http_status = 426
-    fields = ((b"upgrade", b"websocket"), (b"sec-websocket-version", b"13"))
+    answer_fields = ((b"sec-websocket-version", b"13"),)
+
+
+class InvalidText(ProtocolViolation):
+    """A payload that is not what its message says it is: UTF-8, or DEFLATE (RFC 6455 8.1)."""
+
+    close_code = 1007
 
 
 class HeadTooLarge(ProtocolViolation):
@@ -161,3 +180,41 @@ class VersionNotSupported(ProtocolViolation):
     """A major version this server does not speak (RFC 9110 15.6.6)."""
 
     http_status = 505
+
+
+class FlowControlBroken(ProtocolViolation):
+    """More data than the window allowed, or a window beyond 2**31-1 (RFC 9113 6.9.1)."""
+
+    h2_code = 3  # FLOW_CONTROL_ERROR
+
+
+class StreamIsClosed(ProtocolViolation):
+    """A frame on a stream that the peer has ended (RFC 9113 5.1)."""
+
+    h2_code = 5  # STREAM_CLOSED
+
+
+class FrameSizeWrong(ProtocolViolation):
+    """A frame longer than was allowed, or of another length than its type has (RFC 9113 4.2)."""
+
+    h2_code = 6  # FRAME_SIZE_ERROR
+
+
+class StreamRefused(ProtocolViolation):
+    """A stream beyond the number that was announced; it may be tried again (RFC 9113 5.1.2)."""
+
+    http_status = 503
+    h2_code = 7  # REFUSED_STREAM
+
+
+class CompressionBroken(ProtocolViolation):
+    """A field block that cannot be decoded (RFC 7541): no other can be, after it."""
+
+    h2_code = 9  # COMPRESSION_ERROR
+
+
+class PeerTooBusy(ProtocolViolation):
+    """More of something than an honest peer would send (RFC 9113 10.5)."""
+
+    http_status = 429
+    h2_code = 11  # ENHANCE_YOUR_CALM

@@ -37,9 +37,16 @@ _EMPTY_MEMBERS: Final = re.compile(rb"[ \t,]*")  # RFC 9110 5.6.1.2: parsed and 
 _ESCAPED: Final = re.compile(rb"\\(.)", re.DOTALL)
 
 _DEFLATE: Final = "permessage-deflate"
-_WINDOW_BITS: Final = re.compile(r"[89]|1[0-5]")  # RFC 7692 7.1.2: no zeros in front
+_FLAGS: Final[tuple[str, ...]] = ("server_no_context_takeover", "client_no_context_takeover")
+# Values of the parameters that an offer may have (RFC 7692 7.1); "" stands for none. An offer that
+# wants us to keep to a window of 8 bits is declined: zlib cannot write such a raw stream.
+_DEFLATE_PARAMETERS: Final = {
+    **dict.fromkeys(_FLAGS, re.compile(r"")),
+    "server_max_window_bits": re.compile(r"9|1[0-5]"),
+    "client_max_window_bits": re.compile(r"(?:[89]|1[0-5])?"),
+}
 _FULL_WINDOW_BITS: Final = 15
-_LEAST_WINDOW_BITS: Final = 9  # of a raw stream that zlib writes: it cannot do 8
+_LEAST_WINDOW_BITS: Final = 9
 # What we take where we may choose. A window of 4 KiB holds the last few dozen messages of a usual
 # conversation, and both contexts together need about 50 KiB: with the full window it is 300.
 _OUR_WINDOW_BITS: Final = 12
@@ -225,42 +232,24 @@ def _unquote(value: bytes) -> str:
 
 
 def _agree(parameters: tuple[tuple[str, str | None], ...]) -> Deflate | None:
-    """The answer to one offer (RFC 7692 7.1); None declines it."""
-    proposed = dict(parameters)
-    if len(proposed) != len(parameters):
-        return None
-    server_alone = proposed.pop("server_no_context_takeover", "") is None
-    client_alone = proposed.pop("client_no_context_takeover", "") is None
-    flags = server_alone + client_alone
-    server_bits = _window_bits(proposed.pop("server_max_window_bits", "15"))
-    limits_itself = "client_max_window_bits" in proposed
-    client_bits = _window_bits(proposed.pop("client_max_window_bits", None) or "15")
-    known = sum(name in _FLAGS for name, _ in parameters)
-    if proposed or flags != known or client_bits is None:
-        return None
-    if server_bits is None or server_bits < _LEAST_WINDOW_BITS:
-        return None
-    server_bits = min(server_bits, _OUR_WINDOW_BITS)
+    """The answer to one offer; None declines it (RFC 7692 7.1)."""
+    proposed: dict[str, str] = {}
+    for name, value in parameters:
+        grammar = _DEFLATE_PARAMETERS.get(name)
+        if grammar is None or name in proposed or not grammar.fullmatch(value or ""):
+            return None
+        proposed[name] = value or ""
+    server_bits = min(int(proposed.get("server_max_window_bits", 15)), _OUR_WINDOW_BITS)
+    client_bits = int(proposed.get("client_max_window_bits") or 15)
+    answer = [name for name in _FLAGS if name in proposed]
+    answer.append(f"server_max_window_bits={server_bits}")
     # RFC 7692 7.1.2.2: only a client that has named the parameter understands it in the answer.
     # A window of 8 bits is not asked for, because clients that write by zlib use 9 for it.
-    asked = limits_itself and client_bits >= _LEAST_WINDOW_BITS
-    client_bits = min(client_bits, _OUR_WINDOW_BITS) if asked else _FULL_WINDOW_BITS
-    value = [_DEFLATE]
-    if server_alone:
-        value.append("server_no_context_takeover")
-    if client_alone:
-        value.append("client_no_context_takeover")
-    value.append(f"server_max_window_bits={server_bits}")
-    if asked:
-        value.append(f"client_max_window_bits={client_bits}")
-    return Deflate(
-        server_alone, client_alone, server_bits, client_bits, "; ".join(value).encode("ascii")
-    )
-
-
-_FLAGS: Final = frozenset(("server_no_context_takeover", "client_no_context_takeover"))
-
-
-def _window_bits(value: str | None) -> int | None:
-    """The number; None when it is none, or missing."""
-    return int(value) if value is not None and _WINDOW_BITS.fullmatch(value) else None
+    if "client_max_window_bits" in proposed and client_bits >= _LEAST_WINDOW_BITS:
+        client_bits = min(client_bits, _OUR_WINDOW_BITS)
+        answer.append(f"client_max_window_bits={client_bits}")
+    else:
+        client_bits = _FULL_WINDOW_BITS
+    value_of_field = "; ".join([_DEFLATE, *answer]).encode("ascii")
+    alone = [name in proposed for name in _FLAGS]
+    return Deflate(alone[0], alone[1], server_bits, client_bits, value_of_field)

@@ -21,14 +21,24 @@ COLUMNS: Final = (
     "active",  # exchanges begun and not finished
     "requests",  # exchanges finished, ever
     "crashed",  # exchanges in which the application failed
-    "refused",  # requests that the engine answered itself
+    "refused",  # requests and connections that the engine answered or cut itself
     "sent_bytes",  # of response bodies
     "latency_ns",  # of all exchanges finished, from the end of the request's head, in sum
+    "calmed",  # connections ended because the peer kept us busy with nothing (RFC 9113 10.5)
 )
 GAUGES: Final = frozenset({"beat_ns", "connections", "active"})  # mean nothing once a worker left
-BEAT_NS, CONNECTIONS, ACCEPTED, ACTIVE, REQUESTS, CRASHED, REFUSED, SENT_BYTES, LATENCY_NS = range(
-    len(COLUMNS)
-)
+(
+    BEAT_NS,
+    CONNECTIONS,
+    ACCEPTED,
+    ACTIVE,
+    REQUESTS,
+    CRASHED,
+    REFUSED,
+    SENT_BYTES,
+    LATENCY_NS,
+    CALMED,
+) = range(len(COLUMNS))
 
 # The histogram of latencies stands behind the columns. Bucket n counts exchanges that took less
 # than 2**n times 16.384 us (2**14 ns), and not less than half of it; the last one all that took
@@ -36,7 +46,7 @@ BEAT_NS, CONNECTIONS, ACCEPTED, ACTIVE, REQUESTS, CRASHED, REFUSED, SENT_BYTES, 
 BUCKETS: Final = 23
 BUCKET_SHIFT: Final = 14
 
-WORDS: Final = 32  # 256 bytes: whole cache lines, so that neighbours do not share one
+WORDS: Final = 40  # 320 bytes: whole cache lines, so that neighbours do not share one
 ROWS: Final = 2048  # 512 workers, as many of the next generation, as many still draining, and room
 
 _GAUGES: Final = frozenset(COLUMNS.index(name) for name in GAUGES)

@@ -5,7 +5,7 @@ cimport cython
 from granian_d.http.exchange cimport Exchange, Observer
 from granian_d.http.ticks cimport now_ns
 
-cdef Py_ssize_t _ACTIVE, _REQUESTS, _CRASHED, _REFUSED, _SENT_BYTES, _LATENCY_NS
+cdef Py_ssize_t _ACTIVE, _REQUESTS, _CRASHED, _REFUSED, _SENT_BYTES, _LATENCY_NS, _CALMED
 cdef Py_ssize_t _HISTOGRAM, _BUCKETS, _SHIFT
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from typing import TYPE_CHECKING, Final
 
-from granian_d.errors import InvalidResponse
+from granian_d.errors import InvalidResponse, PeerTooBusy
 from granian_d.http.exchange import Observer
 from granian_d.http.ticks import now_ns
 from granian_d.observe import scoreboard
@@ -27,6 +27,7 @@ _CRASHED: Final = scoreboard.CRASHED
 _REFUSED: Final = scoreboard.REFUSED
 _SENT_BYTES: Final = scoreboard.SENT_BYTES
 _LATENCY_NS: Final = scoreboard.LATENCY_NS
+_CALMED: Final = scoreboard.CALMED
 _HISTOGRAM: Final = len(scoreboard.COLUMNS)
 _BUCKETS: Final = scoreboard.BUCKETS
 _SHIFT: Final = scoreboard.BUCKET_SHIFT
@@ -90,8 +91,10 @@ class Dispatch(Observer):
             self._log.event("application_crashed", traceback=text)
 
     def refused(self, peer: Peer, violation: ProtocolViolation) -> None:
-        """Count a request that the engine answered itself."""
+        """Count a request that the engine answered itself, or a connection that it ended."""
         self._row[_REFUSED] += 1
+        if violation.h2_code == PeerTooBusy.h2_code:
+            self._row[_CALMED] += 1
         self._log.event(
             "request_refused",
             client=peer.client[0] if peer.client else "a local peer",

@@ -76,8 +76,8 @@ def refusal(violation: ProtocolViolation, method: bytes) -> tuple[bytes, int]:
         b"%b\r\n%bconnection: close%b\r\n\r\n"
     ) % (
         *(_status_line(status), len(body), imf_fixdate(int(time())), _SERVER),
-        b"".join(b"%b: %b\r\n" % field for field in violation.fields),
-        b", upgrade" if status == _UPGRADE_REQUIRED else b"",  # RFC 9110 7.8
+        b"".join(b"%b: %b\r\n" % field for field in violation.answer_fields),
+        b", upgrade\r\nupgrade: websocket" if status == _UPGRADE_REQUIRED else b"",  # RFC 9110 7.8
     )
     return (head, 0) if method == b"HEAD" else (head + body, len(body))
 

@@ -11,6 +11,7 @@ from granian_d.observe.scoreboard import (
     ACCEPTED,
     ACTIVE,
     BEAT_NS,
+    BUCKETS,
     COLUMNS,
     CONNECTIONS,
     GAUGES,
@@ -31,7 +32,8 @@ def test_columns_are_numbered_as_they_are_named():
     for number, name in enumerate(COLUMNS):
         assert getattr(scoreboard, name.upper()) == number
     assert set(COLUMNS) >= GAUGES
-    assert len(COLUMNS) <= WORDS
+    assert len(COLUMNS) + BUCKETS <= WORDS
+    assert WORDS * 8 % 64 == 0, "rows share no cache line"
 
 
 def test_rows_do_not_overlap(board):

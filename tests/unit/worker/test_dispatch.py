@@ -7,7 +7,7 @@ from array import array
 
 import pytest
 
-from granian_d.errors import HeadTooLarge, InvalidResponse
+from granian_d.errors import HeadTooLarge, InvalidResponse, PeerTooBusy
 from granian_d.http.exchange import Exchange
 from granian_d.http.message import Peer, RequestHead
 from granian_d.observe.access_log import AccessLog
@@ -134,3 +134,8 @@ def test_a_refused_request(desk, peer, client):
     assert record["message"] == (
         f"Refused a request from {client}: 431 too many fields (RFC 6585 5)"
     )
+
+
+def test_a_connection_that_was_calmed(desk):
+    desk.dispatch.observer.refused(PEER, PeerTooBusy("streams reset in a row", "RFC 9113 10.5"))
+    assert desk.counted == {"refused": 1, "calmed": 1}

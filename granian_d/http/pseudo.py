@@ -1,0 +1,244 @@
+"""Requests as HTTP/2 has them: from a decoded field section to a RequestHead (RFC 9113 8).
+
+Rules of this file: pure functions; no frame, stream or HPACK is known. Nothing is repaired but what
+the RFC says is to be (cookie crumbs, 8.2.3). A violation with status 400 means a malformed message,
+whose stream is reset (8.1.1); one with another status is answered.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from granian_d.errors import (
+    BodyTooLarge,
+    HeadTooLarge,
+    MethodNotImplemented,
+    ProtocolViolation,
+)
+from granian_d.http.fields import FORBIDDEN_IN_VALUE, OWS, TOKEN
+from granian_d.http.message import RequestHead
+from granian_d.http.semantics import (
+    LENGTH_DIGITS,
+    check_authority,
+    expects_continue,
+    split_target,
+)
+
+if TYPE_CHECKING:
+    from granian_d.http.message import Fields
+    from granian_d.plan import Limits
+
+ENTRY_BYTES: Final = 32  # that a field counts beyond its octets (RFC 9113 6.5.2, RFC 7541 4.1)
+METHOD_BYTES: Final = 32  # as on HTTP/1: no registered method is longer
+
+_PSEUDO: Final = frozenset((b":method", b":scheme", b":authority", b":path", b":protocol"))
+_SCHEMES: Final = frozenset((b"http", b"https"))
+
+# RFC 9113 8.2.1: a token without upper case. The colon of a pseudo-field is no tchar.
+_NAME: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
+
+# RFC 9113 8.2.2. `te` may say one thing.
+_OF_THE_CONNECTION: Final = frozenset(
+    (b"connection", b"proxy-connection", b"keep-alive", b"transfer-encoding", b"upgrade")
+)
+
+_DIGITS: Final = re.compile(rb"[0-9]+")
+
+
+def section_bytes(fields: Fields) -> int:
+    """The size of a section as SETTINGS_MAX_HEADER_LIST_SIZE counts it (RFC 9113 6.5.2)."""
+    return sum(len(name) + len(value) + ENTRY_BYTES for name, value in fields)
+
+
+def judge_request(fields: Fields, ended: bool, limits: Limits) -> RequestHead:
+    """The head for the application, if it may pass.
+
+    Its `fields` begin with Host, made of :authority as ASGI has it; pseudo-fields are not in them.
+
+    Args:
+        fields: the section as decoded, pseudo-fields first; names and values as on the wire.
+        ended: no body follows (END_STREAM stands with the section).
+        limits: head_bytes, head_fields, body_bytes, fields_bytes; whether there is WebSocket.
+
+    Raises:
+        ProtocolViolation: the request is malformed.
+        HeadTooLarge, BodyTooLarge: a limit is passed.
+        MethodNotImplemented: CONNECT, or a protocol that is not spoken here (RFC 8441 4).
+        ExpectationFailed: of another expectation than 100-continue.
+    """
+    pseudo, others = _divide(fields)
+    check_fields(others)
+    others = _join_cookies(others)
+    check_size(fields, len(others), limits)
+    method = _method(pseudo)
+    protocol = _protocol(method, pseudo, limits)
+    if pseudo.get(b":scheme") not in _SCHEMES:
+        raise ProtocolViolation("no :scheme, or a foreign one", "RFC 9113 8.3.1")
+    path, query = _path(method, pseudo)
+    authority, others = _authority(pseudo, others)
+    content_length = None if protocol else _content_length(others, ended, limits)
+    waits = expects_continue("2", others) and not ended and content_length != 0
+    others.insert(0, (b"host", authority))
+    return RequestHead(
+        method.decode("ascii"),
+        path,
+        query,
+        authority,
+        "2",
+        others,
+        content_length,
+        waits,
+        protocol,
+    )
+
+
+def check_trailers(fields: Fields) -> None:
+    """Raise ProtocolViolation unless this is a trailer section (RFC 9113 8.1)."""
+    if any(name[:1] == b":" for name, _ in fields):
+        raise ProtocolViolation("a pseudo-field in trailers", "RFC 9113 8.1")
+    check_fields(fields)
+
+
+def check_size(fields: Fields, count: int, limits: Limits) -> None:
+    """Raise HeadTooLarge when a section passes a limit.
+
+    Args:
+        fields: the whole section, as decoded.
+        count: of field lines, without pseudo-fields; all crumbs of a cookie are one.
+        limits: head_bytes is for the octets alone, fields_bytes for them as HPACK counts.
+    """
+    size = section_bytes(fields)
+    if size > limits.http2.fields_bytes:
+        raise HeadTooLarge("a field section too large", "RFC 9113 10.5.1")
+    if size - ENTRY_BYTES * len(fields) > limits.head_bytes:
+        raise HeadTooLarge("a head too large", "RFC 6585 5")
+    if count > limits.head_fields:
+        raise HeadTooLarge("too many fields", "RFC 6585 5")
+
+
+def check_fields(fields: Fields) -> None:
+    """Raise ProtocolViolation for a field that no message of HTTP/2 has (RFC 9113 8.2)."""
+    for name, value in fields:
+        if _NAME.fullmatch(name) is None:
+            if TOKEN.fullmatch(name) is not None:
+                raise ProtocolViolation("upper case in a field name", "RFC 9113 8.2.1")
+            raise ProtocolViolation("a field name that is not a token", "RFC 9113 8.2.1")
+        _check_value(value)
+        if name in _OF_THE_CONNECTION:
+            raise ProtocolViolation("a field about the connection", "RFC 9113 8.2.2")
+        if name == b"te" and value.lower() != b"trailers":
+            raise ProtocolViolation("TE with more than trailers", "RFC 9113 8.2.2")
+
+
+def _check_value(value: bytes) -> None:
+    if FORBIDDEN_IN_VALUE.search(value):
+        raise ProtocolViolation("a control character in a field value", "RFC 9113 8.2.1")
+    if value != value.strip(OWS):
+        raise ProtocolViolation("white space around a field value", "RFC 9113 8.2.1")
+
+
+def _divide(fields: Fields) -> tuple[dict[bytes, bytes], Fields]:
+    """Pseudo-fields, and those behind them."""
+    pseudo: dict[bytes, bytes] = {}
+    for name, value in fields:
+        if name[:1] != b":":
+            break
+        if name not in _PSEUDO:
+            raise ProtocolViolation("an unknown pseudo-field", "RFC 9113 8.3")
+        if name in pseudo:
+            raise ProtocolViolation("a pseudo-field twice", "RFC 9113 8.3")
+        _check_value(value)
+        pseudo[name] = value
+    others = fields[len(pseudo) :]
+    if any(name[:1] == b":" for name, _ in others):
+        raise ProtocolViolation("a pseudo-field behind a field", "RFC 9113 8.3")
+    return pseudo, others
+
+
+def _method(pseudo: dict[bytes, bytes]) -> bytes:
+    method = pseudo.get(b":method", b"")
+    if TOKEN.fullmatch(method) is None:
+        raise ProtocolViolation("no :method, or one that is not a token", "RFC 9113 8.3.1")
+    if len(method) > METHOD_BYTES:
+        raise MethodNotImplemented("a method longer than any", "RFC 9110 15.6.2")
+    return method
+
+
+def _protocol(method: bytes, pseudo: dict[bytes, bytes], limits: Limits) -> str:
+    """What CONNECT asks for (RFC 9113 8.5, RFC 8441 4); "" for all other requests."""
+    protocol = pseudo.get(b":protocol")
+    if protocol is None:
+        if method != b"CONNECT":
+            return ""
+        if b":scheme" in pseudo or b":path" in pseudo or not pseudo.get(b":authority"):
+            raise ProtocolViolation("a malformed CONNECT", "RFC 9113 8.5")
+        raise MethodNotImplemented("CONNECT", "RFC 9110 9.3.6")
+    if limits.websocket is None:
+        # SETTINGS_ENABLE_CONNECT_PROTOCOL was not sent: to us it is unknown.
+        raise ProtocolViolation("an unknown pseudo-field", "RFC 8441 3")
+    if method != b"CONNECT":
+        raise ProtocolViolation(":protocol without CONNECT", "RFC 8441 4")
+    if not pseudo.get(b":authority"):
+        raise ProtocolViolation("an extended CONNECT without :authority", "RFC 8441 4")
+    if protocol != b"websocket":
+        raise MethodNotImplemented("an unknown :protocol", "RFC 8441 4")
+    return "websocket"
+
+
+def _path(method: bytes, pseudo: dict[bytes, bytes]) -> tuple[bytes, bytes]:
+    """Path and query. No form but two: the others of HTTP/1 have pseudo-fields of their own."""
+    path = pseudo.get(b":path", b"")
+    if path[:1] != b"/" and path != b"*":
+        raise ProtocolViolation("no :path, or an invalid one", "RFC 9113 8.3.1")
+    # An extended CONNECT has the target of a GET (RFC 8441 4).
+    target = split_target(b"GET" if method == b"CONNECT" else method, path, "https")
+    return target.raw_path, target.query
+
+
+def _authority(pseudo: dict[bytes, bytes], fields: Fields) -> tuple[bytes, Fields]:
+    """Whom the request is for, and the fields without Host (RFC 9113 8.3.1)."""
+    hosts = [value for name, value in fields if name == b"host"]
+    if len(hosts) > 1:
+        raise ProtocolViolation("more than one Host", "RFC 9110 7.2")
+    authority = pseudo.get(b":authority")
+    if authority is None:
+        if not hosts:
+            raise ProtocolViolation("neither :authority nor Host", "RFC 9113 8.3.1")
+        authority = hosts[0]
+    elif hosts and hosts[0].lower() != authority.lower():
+        raise ProtocolViolation("Host differs from :authority", "RFC 9113 8.3.1")
+    check_authority(authority, ":authority or Host")
+    return authority, [pair for pair in fields if pair[0] != b"host"]
+
+
+def _join_cookies(fields: Fields) -> Fields:
+    """One Cookie where a peer has sent crumbs (RFC 9113 8.2.3), in the place of the first."""
+    crumbs = [value for name, value in fields if name == b"cookie"]
+    if len(crumbs) < 2:
+        return fields
+    joined: Fields = []
+    for name, value in fields:
+        if name != b"cookie":
+            joined.append((name, value))
+        elif crumbs:
+            joined.append((name, b"; ".join(crumbs)))
+            crumbs = []
+    return joined
+
+
+def _content_length(fields: Fields, ended: bool, limits: Limits) -> int | None:
+    """How many octets of DATA there must be (RFC 9113 8.1.1); None when it was not said."""
+    lengths = [value for name, value in fields if name == b"content-length"]
+    if not lengths:
+        return 0 if ended else None
+    if len(lengths) > 1 or _DIGITS.fullmatch(lengths[0]) is None:
+        raise ProtocolViolation("a Content-Length that is not one number", "RFC 9110 8.6")
+    if len(lengths[0]) > LENGTH_DIGITS:
+        raise BodyTooLarge("a Content-Length beyond measure", "RFC 9110 8.6")
+    length = int(lengths[0])
+    if ended and length:
+        raise ProtocolViolation("a Content-Length without content", "RFC 9113 8.1.1")
+    if 0 < limits.body_bytes < length:
+        raise BodyTooLarge("a body too large", "RFC 9110 15.5.14")
+    return length
