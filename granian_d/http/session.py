@@ -59,8 +59,9 @@ class Session:
         exchange: the request for it; ends with the conversation.
         subprotocols: that the peer offers, in its order of preference.
         state: a constant of this file.
-        code: why it ended, 0 while it has not: the peer's close code, or NO_CODE, or ABNORMAL.
-        reason: that the peer gave with its code.
+        code: why it ended, 0 while it has not: the peer's close code, or NO_CODE, or ABNORMAL; ours
+            where the engine has ended it, because the peer broke a rule or the worker leaves.
+        reason: that was given with the code.
     """
 
     __slots__ = (
@@ -80,7 +81,7 @@ class Session:
         self.state = OFFERED
         self.code = 0
         self.reason = ""
-        self._messages: deque[str | bytes] = deque()
+        self._messages: deque[str | bytes] | None = None  # made when the first message comes
         self._on_readable: Callback | None = None
         self._on_room: Callback | None = None
 
@@ -156,6 +157,8 @@ class Session:
 
     def feed(self, message: str | bytes) -> None:
         """A message has arrived whole."""
+        if self._messages is None:
+            self._messages = deque()
         self._messages.append(message)
         self._wake_reader()
 
