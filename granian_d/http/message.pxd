@@ -15,6 +15,7 @@ cdef class Peer:
     cdef public str scheme
     cdef public TlsFacts tls
     cdef public object prepared
+    cdef public tuple forwarded
 
 cdef class RequestHead:
     cdef public str method

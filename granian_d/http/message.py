@@ -58,7 +58,7 @@ class TlsFacts:
 
 
 class Peer:
-    """The two ends of one connection, as the socket tells them.
+    """The two ends of one connection, as the socket or a proxy tells them.
 
     Attributes:
         client: (address, port) of the peer; None on a unix socket.
@@ -66,9 +66,10 @@ class Peer:
         scheme: "http" or "https".
         tls: what is known of the TLS connection; None on a plain one.
         prepared: what an interface has made of them, for every request of the connection.
+        forwarded: what the last fields of a proxy came to: they, and whom they name.
     """
 
-    __slots__ = ("client", "prepared", "scheme", "server", "tls")
+    __slots__ = ("client", "forwarded", "prepared", "scheme", "server", "tls")
 
     def __init__(
         self,
@@ -82,6 +83,7 @@ class Peer:
         self.scheme = scheme
         self.tls = tls
         self.prepared: Any = None
+        self.forwarded: tuple[Fields, Peer | None] | None = None
 
 
 class RequestHead:

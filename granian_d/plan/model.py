@@ -18,6 +18,7 @@ EngineName = Literal["auto", "native", "pure"]
 ListenerKind = Literal["tcp", "unix", "fd", "systemd"]
 LogFormat = Literal["auto", "text", "json"]
 HttpMode = Literal["auto", "1", "2"]
+ForwardedFields = Literal["x-forwarded", "forwarded"]
 LogLevel = Literal["critical", "error", "warning", "info", "debug"]
 
 
@@ -40,6 +41,7 @@ class ListenerPlan:
     uid: int | None
     gid: int | None
     backlog: int
+    proxy_protocol: bool  # each connection begins with a PROXY header
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +88,25 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """IP addresses without a gap, as numbers."""
+
+    bits: Literal[32, 128]  # of an address
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForwardingPlan:
+    """Whom a worker believes for whom they ask."""
+
+    fields: ForwardedFields  # that are read; the others are the application's to read or not
+    everyone: bool
+    unix: bool  # peers on unix sockets
+    networks: tuple[Network, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
     """Whom a worker becomes before it touches the application. None: stays what it is."""
 
@@ -113,6 +134,7 @@ class WorkerPlan:
     blocking_threads_idle_timeout_s: float
     backpressure: int  # connections held at once
     limits: Limits
+    forwarding: ForwardingPlan | None  # None: nobody is believed
     identity: Identity
 
 

@@ -9,6 +9,7 @@ A kind knows nothing of its option: bounds are the model's, the words for them c
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import re
 from typing import TYPE_CHECKING, Any, Final
@@ -28,6 +29,7 @@ _DURATION = re.compile(
 _OCTAL = re.compile(r"0[0-7]{1,9}")
 _DECIMAL = re.compile(r"0|[1-9][0-9]{0,8}")
 PERMISSION_BITS: Final = 0o777
+_MAPPED_BITS: Final = 96  # before an IPv4 address in IPv6 (RFC 4291 2.5.5.2)
 _UNITS_S: Final = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 _TRUTHS: Final = {
     **dict.fromkeys(("true", "t", "yes", "y", "on", "1"), True),
@@ -249,6 +251,53 @@ class Addresses(Kind):
         return " ".join(str(item) for item in value)
 
 
+class Proxies(Kind):
+    """Who is believed: addresses and networks of the Internet Protocol, and two words."""
+
+    metavar = "ADDRESS,..."
+    noun = 'a list of IP addresses, networks such as 10.0.0.0/8, "unix" and "*"'
+    quoted = False
+
+    def read(self, written: Any) -> Any:
+        """Each in its one canonical form."""
+        if isinstance(written, Text):
+            return self.parse(written)
+        if isinstance(written, list):
+            return tuple(_canonical_proxy(entry) for entry in written)
+        return written
+
+    def parse(self, text: str) -> tuple[str, ...]:
+        """The entries between commas; none of an empty text."""
+        return tuple(_canonical_proxy(entry.strip()) for entry in text.split(",") if text)
+
+    def toml(self, value: Any) -> str:
+        """A list of strings."""
+        return json.dumps(list(value))
+
+    def text(self, value: Any) -> str:
+        """The entries with commas between."""
+        return ",".join(value)
+
+
+def _canonical_proxy(entry: Any) -> str:
+    if entry in ("unix", "*"):
+        return str(entry)
+    if not isinstance(entry, str):
+        raise Refusal("each entry of it is a string")
+    try:
+        network = ipaddress.ip_network(entry, strict=False)
+    except ValueError as error:
+        words = 'an IP address, a network such as 10.0.0.0/8, "unix" nor "*"'
+        raise Refusal(f'"{entry}" is neither {words}') from error
+    if network.network_address != ipaddress.ip_interface(entry).ip:
+        raise Refusal(f'"{entry}" is not a network; did you mean {network}?')
+    mapped = network.network_address.ipv4_mapped if network.version == 6 else None
+    if mapped is not None and network.prefixlen >= _MAPPED_BITS:
+        network = ipaddress.ip_network((mapped, network.prefixlen - _MAPPED_BITS))
+    single = network.prefixlen == network.max_prefixlen
+    return str(network.network_address if single else network)
+
+
 KINDS: Final[dict[str, Kind]] = {
     "string": String("TEXT", "a non-empty string"),
     "path": String("PATH", "a path"),
@@ -260,4 +309,5 @@ KINDS: Final[dict[str, Kind]] = {
     "octal": Octal(),
     "address": OneAddress(),
     "addresses": Addresses(),
+    "proxies": Proxies(),
 }

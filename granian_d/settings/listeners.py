@@ -176,6 +176,9 @@ def _plan(loaded: Loaded, path: KeyPath, entry: Listen, address: Address) -> Lis
         fd=address.fd,
         name=address.name,
         backlog=entry.backlog or settings.backlog,
+        proxy_protocol=(
+            settings.proxy_protocol if entry.proxy_protocol is None else entry.proxy_protocol
+        ),
         **facts,
     )
 

@@ -25,6 +25,7 @@ from granian_d.observe.access_log import check_format
 from granian_d.plan.model import (
     MOST_WORKERS,
     EngineName,
+    ForwardedFields,
     HttpMode,
     InterfaceName,
     LogFormat,
@@ -49,6 +50,9 @@ class Listen(Table):
     group: str | None = option(None, "Group of a Unix socket, name or number.", example="www-data")
     backlog: int | None = option(
         None, "Length of this socket's queue, instead of `backlog`.", ge=128, le=65535, example=4096
+    )
+    proxy_protocol: bool | None = option(
+        None, "Whether connections begin with a PROXY header, instead of `proxy_protocol`."
     )
 
     @model_validator(mode="before")
@@ -215,6 +219,23 @@ class Settings(Table, BaseSettings):
         1024, "Length of the queue of connections not accepted yet.", ge=128, le=65535
     )
 
+    proxy_protocol: bool = option(
+        False,
+        "Connections begin with a PROXY header, version 1 or 2, that says whose they are; others"
+        " are cut. Only proxies may be able to connect then.",
+    )
+    forwarded_allow_ips: tuple[str, ...] = option(
+        (),
+        "Proxies that are believed when they say for whom they ask: addresses, networks, unix for"
+        " Unix sockets, * for everybody.",
+        kind="proxies",
+        example=("127.0.0.1", "::1", "10.0.0.0/8", "unix"),
+    )
+    forwarded_fields: ForwardedFields = option(
+        "x-forwarded",
+        "Fields in which they say so: X-Forwarded-For, -Proto, -Host and -Port, or Forwarded.",
+    )
+
     workers: int = option(
         1, "Number of processes that serve.", ge=1, le=MOST_WORKERS, reload="live"
     )
@@ -314,6 +335,7 @@ class Settings(Table, BaseSettings):
 SECTIONS: Final = {
     "app": "Application",
     "listen": "Listening",
+    "proxy_protocol": "Behind a proxy",
     "workers": "Workers",
     "workers_startup_timeout": "Life cycle",
     "process_name": "Process",

@@ -7,6 +7,7 @@ the directory of the TOML file that names it.
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -16,10 +17,12 @@ from granian_d.engine.choose import resolve as resolve_engine
 from granian_d.plan import (
     AccessLogPlan,
     DaemonPlan,
+    ForwardingPlan,
     Http2Limits,
     Limits,
     LogPlan,
     MasterPlan,
+    Network,
     PoolPlan,
     WebSocketLimits,
     WorkerPlan,
@@ -29,6 +32,7 @@ from granian_d.settings.listeners import plan_listeners, unbound
 
 if TYPE_CHECKING:
     from granian_d.settings.load import Loaded
+    from granian_d.settings.model import Settings
     from granian_d.settings.protocols import Http2
 
 _T = TypeVar("_T")
@@ -92,6 +96,7 @@ def _plan_worker(loaded: Loaded) -> WorkerPlan:
         blocking_threads_idle_timeout_s=settings.blocking_threads_idle_timeout,
         backpressure=_given(settings.backpressure),
         limits=_plan_limits(loaded),
+        forwarding=_plan_forwarding(loaded.settings),
         identity=plan_identity(loaded),
     )
 
@@ -140,6 +145,28 @@ def _plan_websocket(loaded: Loaded) -> WebSocketLimits | None:
         ping_interval_s=table.ping_interval,
         ping_timeout_s=table.ping_timeout,
         compress=table.compression,
+    )
+
+
+def _plan_forwarding(settings: Settings) -> ForwardingPlan | None:
+    """None where nobody is believed: then no request is looked at."""
+    believed = settings.forwarded_allow_ips
+    if not believed:
+        return None
+    return ForwardingPlan(
+        fields=settings.forwarded_fields,
+        everyone="*" in believed,
+        unix="unix" in believed,
+        networks=tuple(_plan_network(entry) for entry in believed if entry not in {"unix", "*"}),
+    )
+
+
+def _plan_network(entry: str) -> Network:
+    network = ipaddress.ip_network(entry)
+    return Network(
+        bits=32 if network.version == 4 else 128,
+        first=int(network.network_address),
+        last=int(network.broadcast_address),
     )
 
 

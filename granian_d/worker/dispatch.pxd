@@ -14,6 +14,7 @@ cdef class Dispatch(Observer):
     cdef object _interface
     cdef object _serve
     cdef object _log
+    cdef object _peer_of
     cdef unsigned long long[::1] _row
     cdef public object observer
 

@@ -11,9 +11,11 @@ from granian_d.http.ticks import now_ns
 from granian_d.observe import scoreboard
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from granian_d.errors import ProtocolViolation
     from granian_d.http.exchange import Exchange
-    from granian_d.http.message import Peer
+    from granian_d.http.message import Peer, RequestHead
     from granian_d.http.session import Session
     from granian_d.interface.contract import Interface
     from granian_d.observe.access_log import AccessLog
@@ -36,12 +38,28 @@ _SHIFT: Final = scoreboard.BUCKET_SHIFT
 class Dispatch(Observer):
     """The engine's Service and its Observer (engine.contract, http.exchange)."""
 
-    __slots__ = ("_access_log", "_interface", "_log", "_row", "_serve", "observer")
+    __slots__ = ("_access_log", "_interface", "_log", "_peer_of", "_row", "_serve", "observer")
 
     def __init__(
-        self, interface: Interface, row: Row, log: Log, access_log: AccessLog | None
+        self,
+        interface: Interface,
+        row: Row,
+        log: Log,
+        access_log: AccessLog | None,
+        peer_of: Callable[[RequestHead, Peer], Peer] | None,
     ) -> None:
+        """Make one.
+
+        Args:
+            interface: what the application is spoken to through.
+            row: the worker's, where it counts.
+            log: for faults.
+            access_log: None where requests are not logged.
+            peer_of: says for whom a request is made, of what its fields say and the two ends of
+                its connection; None where proxies are not believed.
+        """
         self._interface = interface
+        self._peer_of = peer_of
         self._serve = interface.serve
         self._row = row
         self._log = log
@@ -50,10 +68,15 @@ class Dispatch(Observer):
 
     def serve(self, exchange: Exchange) -> None:
         """Have the application answer."""
+        if self._peer_of is not None:
+            exchange.peer = self._peer_of(exchange.head, exchange.peer)
         self._serve(exchange)
 
     def converse(self, session: Session) -> None:
         """Have the application accept a conversation, or refuse it."""
+        if self._peer_of is not None:
+            exchange = session.exchange
+            exchange.peer = self._peer_of(exchange.head, exchange.peer)
         self._interface.converse(session)
 
     def began(self, exchange: Exchange) -> None:  # noqa: ARG002 - the observer's signature

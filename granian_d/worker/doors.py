@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from granian_d.engine.negotiate import plain
 from granian_d.transport.contract import Door
+from granian_d.transport.proxy_protocol import behind_proxy
 
 if TYPE_CHECKING:
     import socket
@@ -24,5 +25,5 @@ def doors(
 
 def _maker(plan: DaemonPlan, listener: ListenerPlan) -> EndpointMaker:
     """The first endpoint of a connection, from the outside in."""
-    del listener  # all begin alike so far
-    return plain(plan.worker.engine, plan.worker.http)
+    maker = plain(plan.worker.engine, plan.worker.http)
+    return behind_proxy(maker) if listener.proxy_protocol else maker

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from granian_d.plan import DaemonPlan
 
 ACCESS_LOG = "granian_d.observe.access_log"
+FORWARDED = "granian_d.http.forwarded"
 MASTER_IS_DEAD = 1
 PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
 # A message to the master is bounded: of a sentence the beginning says most, of a traceback the end.
@@ -57,6 +58,8 @@ def prepare(plan: DaemonPlan) -> None:
     preload(worker.engine)
     if plan.access_log.enabled:
         importlib.import_module(ACCESS_LOG)
+    if worker.forwarding is not None:
+        importlib.import_module(FORWARDED)
 
 
 class Desk(NamedTuple):
@@ -137,7 +140,10 @@ class _Worker:
         if plan.access_log.enabled:
             room = importlib.import_module(ACCESS_LOG)  # who wants none has no memory for it
             self._access_log = room.AccessLog(plan.access_log.fmt, desk.access_file, loop.call_soon)
-        dispatch = Dispatch(interface, desk.row, desk.log, self._access_log)
+        peer_of = None
+        if (forwarding := plan.worker.forwarding) is not None:
+            peer_of = partial(importlib.import_module(FORWARDED).peer_of, plan=forwarding)
+        dispatch = Dispatch(interface, desk.row, desk.log, self._access_log, peer_of)
         self._connections = make_connections(
             plan.worker.engine,
             loop,

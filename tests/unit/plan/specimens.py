@@ -71,6 +71,7 @@ def worker_plan(target: str = "hello:app", **changes: Any) -> WorkerPlan:
         blocking_threads_idle_timeout_s=30.0,
         backpressure=16,
         limits=limits(),
+        forwarding=None,
         identity=nobody,
     )
     return replace(plain, **changes)
@@ -86,6 +87,7 @@ def _listener(key: str, **facts: Any) -> ListenerPlan:
         "mode": None,
         "uid": None,
         "gid": None,
+        "proxy_protocol": False,
     }
     return ListenerPlan(key=key, **{**nothing, "backlog": 16, **facts})
 

@@ -13,7 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from granian_d.errors import ConfigError
-from granian_d.plan import DaemonPlan, Limits, ListenerPlan, WebSocketLimits, decode, encode
+from granian_d.plan import (
+    DaemonPlan,
+    ForwardingPlan,
+    Limits,
+    ListenerPlan,
+    WebSocketLimits,
+    decode,
+    encode,
+)
 from tests.unit.plan import specimens
 
 
@@ -84,6 +92,7 @@ WRONG: dict[Any, tuple[Any, ...]] = {
     float: (None, True, "1.5"),
     int | None: (1.5, False, "1"),
     WebSocketLimits | None: (1, False, "x", []),
+    ForwardingPlan | None: (1, False, "x", []),
     tuple[int, ...]: (None, 1, {}, ["1"], [True]),
     tuple[ListenerPlan, ...]: (None, {}, "x"),
 }

@@ -8,6 +8,7 @@ import pytest
 
 from granian_d.errors import ConfigError, ListenError
 from granian_d.settings import load, remarks, resolve
+from granian_d.settings.model import Listen
 
 HAS_IPV6 = os.path.exists("/proc/net/if_inet6")
 
@@ -129,7 +130,8 @@ class TestOptionsOfUnixSockets:
             ("systemd:a,backlog=128", "systemd:a has the backlog that it was opened with"),
             (
                 "unix:/x,colour=red",
-                '"colour" is not an option of an address; there are mode, owner, group, backlog',
+                '"colour" is not an option of an address; there are '
+                + ", ".join(list(Listen.model_fields)[1:]),
             ),
         ],
     )

@@ -18,6 +18,7 @@ from tests.unit.settings.written import Sources, values
 CONTEXT = {
     "app": ["--process-name", "app"],
     "uds_permissions": ["--uds", "/run/app.sock"],
+    "forwarded_fields": ["--forwarded-allow-ips", "127.0.0.1"],
     "blocking_threads": ["--interface", "wsgi"],
     "workers": ["--surge", "1", "--backpressure", "1"],
 }

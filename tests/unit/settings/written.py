@@ -31,6 +31,14 @@ _OF_OPTION = {
         st.ip_addresses(v=4).map(str), st.ip_addresses(v=6).map(str), _WORD, st.just("example.org")
     ),
     "url_path_prefix": _PATH,
+    "forwarded_allow_ips": st.lists(
+        st.one_of(
+            st.ip_addresses().map(str),
+            st.sampled_from(["unix", "*", "10.0.0.0/8", "2001:db8::/32"]),
+        ),
+        min_size=1,
+        max_size=4,
+    ).map(tuple),
     "access_log.fmt": st.sampled_from(['%(method)s "%(path)s"', "%(status)d", "100%% %(dt_ms).1f"]),
 }
 
@@ -50,6 +58,7 @@ def _listen(draw: st.DrawFn) -> Listen:
         case _:
             address = Address(kind="systemd", name=draw(st.one_of(st.just(""), _WORD)))
     facts: dict[str, Any] = {}
+    facts["proxy_protocol"] = draw(st.one_of(st.none(), st.booleans()))
     if kind == "unix":
         facts["mode"] = draw(st.one_of(st.none(), st.integers(0, 0o777)))
         facts["owner"] = draw(st.one_of(st.none(), _WORD))

@@ -26,11 +26,14 @@ class Interface:
     def serve(self, exchange):
         self.served.append(exchange)
 
+    def converse(self, session):
+        self.served.append(session.exchange)
+
 
 class Desk:
     """A Dispatch, and all that it writes on."""
 
-    def __init__(self, directory, *, with_access_log):
+    def __init__(self, directory, *, with_access_log, peer_of=None):
         self.words = memoryview(array("Q", [0] * WORDS))
         self.turns = []
         self._log_path, self._access_path = directory / "log", directory / "access"
@@ -39,7 +42,7 @@ class Desk:
         access_log = AccessLog("%(path)s %(status)d %(size)d", self.files[1], self.turns.append)
         self.interface = Interface()
         self.dispatch = Dispatch(
-            self.interface, self.words, log, access_log if with_access_log else None
+            self.interface, self.words, log, access_log if with_access_log else None, peer_of
         )
 
     @property
@@ -139,3 +142,27 @@ def test_a_refused_request(desk, peer, client):
 def test_a_connection_that_was_calmed(desk):
     desk.dispatch.observer.refused(PEER, PeerTooBusy("streams reset in a row", "RFC 9113 10.5"))
     assert desk.counted == {"refused": 1, "calmed": 1}
+
+
+class Session:
+    def __init__(self, exchange):
+        self.exchange = exchange
+
+
+def test_the_application_and_the_log_see_for_whom_a_request_is_made(tmp_path):
+    client = Peer(("203.0.113.9", 0), ("192.0.2.2", 80), "https")
+    asked = []
+
+    def peer_of(head, peer):
+        asked.append((head, peer))
+        return client
+
+    desk = Desk(tmp_path, with_access_log=False, peer_of=peer_of)
+    one, two = exchange(desk), exchange(desk)
+    desk.dispatch.serve(one)
+    desk.dispatch.converse(Session(two))
+    assert asked == [(one.head, PEER), (two.head, PEER)]
+    assert one.peer is two.peer is client
+    assert desk.interface.served == [one, two]
+    for file in desk.files:
+        file.close()
