@@ -10,9 +10,10 @@ from h2.connection import H2Connection
 from h2.events import DataReceived, ResponseReceived, StreamEnded
 
 from granian_d.engine.contract import Leave
+from granian_d.errors import SessionClosed
 from granian_d.http.session import CLOSED, OFFERED, OPEN, Session
 from tests.unit.plan.specimens import WEBSOCKET
-from tests.wire.harness import ENGINES, FINISHED, Line, answer_ok, request
+from tests.wire.harness import ENGINES, RESET, Line, answer_ok, request
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,10 +113,11 @@ def test_the_end_of_the_stream_before_the_answer(engine):
     line = sessions.line.feed(handshake()).eof()
     [session] = sessions.offered
     assert session.exchange.gone
-    session.accept(None, [])
-    assert session.state == CLOSED
-    assert session.code == 1006
-    assert line.fate == FINISHED
+    assert (session.state, session.code) == (CLOSED, 1006)
+    with pytest.raises(SessionClosed):
+        session.accept(None, [])
+    session.exchange.abort()
+    assert line.fate == RESET
 
 
 def test_a_drain_before_the_answer_holds_for_the_conversation(engine):
