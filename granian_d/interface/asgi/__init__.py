@@ -1,4 +1,4 @@
-"""ASGI 3, for HTTP and for lifespan. See README.md."""
+"""ASGI 3, for HTTP, WebSocket and lifespan. See README.md."""
 
 from granian_d.interface.asgi.application import make, make_without_lifespan
 

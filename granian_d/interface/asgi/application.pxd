@@ -1,8 +1,10 @@
 # Types for the compiled form of application.py; what each of them does stands there.
 
 from granian_d.http.exchange cimport Exchange
-from granian_d.interface.asgi.conversation cimport converse
-from granian_d.interface.asgi.scope cimport http_scope
+from granian_d.http.session cimport Session
+from granian_d.interface.asgi.conversation cimport new_conversation
+from granian_d.interface.asgi.dialogue cimport new_dialogue
+from granian_d.interface.asgi.scope cimport http_scope, session_scope
 from granian_d.interface.calls cimport Calls
 
 
@@ -15,3 +17,4 @@ cdef class AsgiApplication:
     cdef public list notes
 
     cpdef serve(self, Exchange exchange)
+    cpdef converse(self, Session session)

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from granian_d.errors import LoadError
-from granian_d.interface.asgi.conversation import converse
+from granian_d.interface.asgi.conversation import new_conversation
+from granian_d.interface.asgi.dialogue import new_dialogue
 from granian_d.interface.asgi.lifespan import Lifespan
-from granian_d.interface.asgi.scope import http_scope
+from granian_d.interface.asgi.scope import http_scope, session_scope
 from granian_d.interface.calls import Calls
 
 if TYPE_CHECKING:
     from granian_d.http.exchange import Exchange
+    from granian_d.http.session import Session
     from granian_d.interface.contract import Application, Context
 
 
@@ -48,7 +50,15 @@ class AsgiApplication:
     def serve(self, exchange: Exchange) -> None:
         """See `interface.contract.Interface`."""
         scope = http_scope(exchange.head, exchange.peer, self._root_path, self._state)
-        self._calls.start(converse(self._app, scope, exchange, self._calls))
+        self._calls.start(new_conversation(self._app, scope, exchange, self._calls))
+
+    def converse(self, session: Session) -> None:
+        """See `interface.contract.Interface`."""
+        exchange = session.exchange
+        scope = session_scope(
+            exchange.head, exchange.peer, session.subprotocols, self._root_path, self._state
+        )
+        self._calls.start(new_dialogue(self._app, scope, session, self._calls))
 
     async def settle(self) -> None:
         """See `interface.contract.Interface`."""

@@ -4,18 +4,18 @@ cimport cython
 
 from granian_d.http.exchange cimport Exchange
 from granian_d.interface.asgi.messages cimport as_bytes, as_fields, as_status, look_up
-from granian_d.interface.calls cimport Call, Calls
+from granian_d.interface.asgi.talk cimport Talk
+from granian_d.interface.calls cimport Calls
 from granian_d.interface.fields cimport is_event_stream
 
 cdef int _AWAITED, _STARTED, _FINISHED, _ABORTED
 cdef int HEAD, BODY, FILE, TRAILERS, DONE
 
 
-cdef class Conversation(Call):
+cdef class Conversation(Talk):
     cdef object _app
     cdef dict _scope
     cdef Exchange _exchange
-    cdef Calls _calls
     cdef int _phase
     cdef bint _request_over
     cdef bint _broken
@@ -23,13 +23,9 @@ cdef class Conversation(Call):
     cdef list _fields
     cdef list _trailers
     cdef object _file
-    cdef tuple _readers
-    cdef tuple _writers
     cdef object _forget_gone
 
     cdef prepare(self, app, dict scope, Exchange exchange, Calls calls)
-    cpdef received(self)
-    cpdef take(self, message)
     cdef _returned_early(self)
     cdef _forget(self)
     cdef _request_message(self)
@@ -43,4 +39,4 @@ cdef class Conversation(Call):
 
 
 @cython.locals(conversation=Conversation)
-cpdef Conversation converse(app, dict scope, Exchange exchange, Calls calls)
+cpdef Conversation new_conversation(app, dict scope, Exchange exchange, Calls calls)

@@ -1,7 +1,7 @@
 """One HTTP request in ASGI's terms: `receive` and `send` over an Exchange.
 
 Rules of this file:
-- An awaitable that can complete at once does. A Future is made only where one must really wait.
+- Who may wait, and for what, is `talk.Talk`'s.
 - The order of messages is a table, MOMENT: each has one phase in which it means something.
 - The Exchange is touched on the loop's thread alone, as everywhere in this package.
 
@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from granian_d.errors import Disconnected, FlowError, InvalidResponse, RemoteError
 from granian_d.http import states
-from granian_d.interface.asgi.acts import Receiving, Sending
+from granian_d.interface.acts import nobody
 from granian_d.interface.asgi.messages import as_bytes, as_fields, as_status, look_up
-from granian_d.interface.calls import Call
+from granian_d.interface.asgi.talk import Talk
 from granian_d.interface.departure import forget_frames, is_departure
 from granian_d.interface.fields import declared_length, is_event_stream
 from granian_d.interface.files import open_regular
@@ -33,12 +33,10 @@ if TYPE_CHECKING:
     from granian_d.http.exchange import Exchange
     from granian_d.http.message import Fields
     from granian_d.interface.asgi.scope import Scope
+    from granian_d.interface.asgi.talk import Message
     from granian_d.interface.calls import Calls
     from granian_d.interface.contract import Application
     from granian_d.interface.files import OpenFile
-
-Message = dict[str, Any]
-Waiters = tuple[asyncio.Future[None], ...]
 
 _NONE: Fields = []  # never changed
 
@@ -71,28 +69,25 @@ MOMENT: Final = {
 }
 
 
-class Conversation(Call):
+class Conversation(Talk):
     """One call of the application for one Exchange."""
 
     __slots__ = (
         "_announced",
         "_app",
         "_broken",
-        "_calls",
         "_exchange",
         "_fields",
         "_file",
         "_forget_gone",
         "_phase",
-        "_readers",
         "_request_over",
         "_scope",
         "_trailers",
-        "_writers",
     )
 
     def prepare(self, app: Application, scope: Scope, exchange: Exchange, calls: Calls) -> None:
-        """Be the call of `app`: a constructor that C can call (see `converse`)."""
+        """Be the call of `app`: a constructor that C can call (see `new_conversation`)."""
         self.task = None
         self._app = app
         self._scope = scope
@@ -105,8 +100,8 @@ class Conversation(Call):
         self._fields: Fields = _NONE
         self._trailers: Fields = _NONE
         self._file: OpenFile | None = None  # while it is being sent
-        self._readers: Waiters = ()
-        self._writers: Waiters = ()
+        self._readers = ()
+        self._writers = ()
         self._forget_gone: Callable[[], object] | None = None
 
     # --- the call ----------------------------------------------------------------------------
@@ -154,12 +149,8 @@ class Conversation(Call):
 
     # --- receive -----------------------------------------------------------------------------
 
-    def receive(self) -> Receiving:
-        """The next part of the request's body; after the last, wait for the end."""
-        return Receiving(self)
-
     def received(self) -> Message | None:
-        """The next message, None when one must wait for it."""
+        """See Talk: the body, as it has come; after its last part the end."""
         if not self._request_over:
             message = self._request_message()
             if message is not None:
@@ -170,25 +161,16 @@ class Conversation(Call):
             over = over or self._ended_below()
         return {"type": "http.disconnect"} if over else None
 
-    async def wait_for_message(self) -> Message:
-        """The next message, when it has come; `received` has just found none."""
-        message = None
-        while message is None:
-            waiter = self._calls.loop.create_future()
-            self._readers += (waiter,)
-            if not self._request_over:
-                self._exchange.when_readable(self._wake_readers)
-            elif self._forget_gone is None:
-                self._forget_gone = self._exchange.when_gone(self._wake_readers)
-            try:
-                await waiter
-            finally:
-                if waiter in self._readers:  # it was cancelled
-                    self._readers = _without(waiter, self._readers)
-                    if not self._readers:
-                        self._exchange.when_readable(_nobody)
-            message = self.received()
-        return message
+    def watch(self) -> None:
+        """See Talk."""
+        if not self._request_over:
+            self._exchange.when_readable(self._wake_readers)
+        elif self._forget_gone is None:
+            self._forget_gone = self._exchange.when_gone(self._wake_readers)
+
+    def unwatch(self) -> None:
+        """See Talk."""
+        self._exchange.when_readable(nobody)
 
     def _request_message(self) -> Message | None:
         """What has arrived of the body, in one message; None to wait for more."""
@@ -224,15 +206,11 @@ class Conversation(Call):
 
     # --- send --------------------------------------------------------------------------------
 
-    def send(self, message: Message) -> Sending:
-        """Take one message of the response; done when there is room for the next."""
-        return Sending(self, message)
-
     def take(self, message: Message) -> Coroutine[Any, Any, None] | None:
-        """Take one message of the response; None, or the wait for room that must follow."""
+        """See Talk."""
         kind = message["type"]
         if kind == "http.response.body":
-            return None if self._take_body(message) else self._room()
+            return None if self._take_body(message) else self.wait_for_room(self._exchange)
         if kind == "http.response.start":
             self._take_start(message)
         elif kind == "http.response.pathsend":
@@ -322,59 +300,26 @@ class Conversation(Call):
         if self._phase != MOMENT[kind]:
             raise FlowError(f"{kind} has no meaning now: {PHASES[self._phase]}")
 
-    # --- waiting -----------------------------------------------------------------------------
+    # --- the end -----------------------------------------------------------------------------
 
-    async def _room(self) -> None:
-        # One Future for each waiting task: cancelling a task cancels the Future it waits for.
-        waiter = self._calls.loop.create_future()
-        self._writers += (waiter,)
-        self._exchange.when_room(self._wake_writers)
-        try:
-            await waiter
-        finally:
-            if waiter in self._writers:  # it was cancelled
-                self._writers = _without(waiter, self._writers)
-                if not self._writers:
-                    self._exchange.when_room(_nobody)
+    def check_peer(self) -> None:
+        """See Talk."""
         if self._exchange.state == _ABORTED:
             raise Disconnected("the peer has gone")
 
-    def _wake_readers(self) -> None:
-        waiters, self._readers = self._readers, ()
-        _wake(waiters)
-
-    def _wake_writers(self) -> None:
-        waiters, self._writers = self._writers, ()
-        _wake(waiters)
-
     def _over(self) -> None:
         self._phase = DONE
-        if self._readers:
-            self._wake_readers()
-        if self._writers:
-            self._wake_writers()
+        self._wake_all()
 
     def _ended_below(self) -> bool:
         """Whether the exchange has ended without our doing."""
         return self._phase != DONE and self._exchange.state >= _FINISHED
 
 
-def converse(app: Application, scope: Scope, exchange: Exchange, calls: Calls) -> Conversation:
+def new_conversation(
+    app: Application, scope: Scope, exchange: Exchange, calls: Calls
+) -> Conversation:
     """The call of `app` for `exchange`."""
     conversation = Conversation.__new__(Conversation)
     conversation.prepare(app, scope, exchange, calls)
     return conversation
-
-
-def _without(waiter: asyncio.Future[None], waiters: Waiters) -> Waiters:
-    return tuple(other for other in waiters if other is not waiter)
-
-
-def _wake(waiters: Waiters) -> None:
-    for waiter in waiters:
-        if not waiter.done():
-            waiter.set_result(None)
-
-
-def _nobody() -> None:
-    """Waits any more: a callback that, unlike ours, holds nothing."""

@@ -9,3 +9,4 @@ cpdef as_status(message)
 cpdef list as_fields(headers)
 cdef bint _is_field(tuple pair) except -1
 cpdef bytes as_bytes(value, str what)
+cpdef str as_text(value, str what)

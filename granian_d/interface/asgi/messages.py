@@ -56,3 +56,10 @@ def as_bytes(value: Any, what: str) -> bytes:
     if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value)
     raise InvalidResponse(f"{what} must be bytes, not {type(value).__name__}")
+
+
+def as_text(value: Any, what: str) -> str:
+    """`value` as str."""
+    if isinstance(value, str):
+        return str(value)
+    raise InvalidResponse(f"{what} must be str, not {type(value).__name__}")

@@ -1,4 +1,4 @@
-"""The HTTP connection scope (ASGI HTTP 2.5, "HTTP Connection Scope").
+"""The scopes of HTTP requests and WebSocket sessions (ASGI HTTP and WebSocket 2.5).
 
 Every scope is made of parts of its own: an application may change what it was given.
 """
@@ -16,12 +16,14 @@ Scope = dict[str, Any]
 
 _VERSIONS: Final = {"version": "3.0", "spec_version": "2.5"}
 
-# What `Conversation` understands beyond the plain response.
+# What `Conversation` understands beyond the plain response, and `Dialogue` beyond a refusal.
 _EXTENSIONS: Final[dict[str, dict[str, Any]]] = {
     "http.response.early_hint": {},
     "http.response.pathsend": {},
     "http.response.trailers": {},
 }
+
+_OF_SESSIONS: Final[dict[str, dict[str, Any]]] = {"websocket.http.response": {}}
 
 _TEMPLATE: Final[Scope] = {
     "type": "http",
@@ -33,6 +35,8 @@ _TEMPLATE: Final[Scope] = {
     ),
 }
 
+_SCHEMES: Final = {"http": "ws", "https": "wss"}
+
 
 def http_scope(head: RequestHead, peer: Peer, root_path: str, state: dict[str, Any]) -> Scope:
     """The scope of one request; `state` is copied, shallowly, as the lifespan protocol wants."""
@@ -41,16 +45,39 @@ def http_scope(head: RequestHead, peer: Peer, root_path: str, state: dict[str, A
     if template is None:
         template = peer.prepared = _prepare(peer, root_path)
     scope = template.copy()
+    _fill(scope, head, state)
+    scope["method"] = head.method
+    scope["extensions"] = _EXTENSIONS.copy()
+    return scope
+
+
+def session_scope(
+    head: RequestHead,
+    peer: Peer,
+    subprotocols: tuple[str, ...],
+    root_path: str,
+    state: dict[str, Any],
+) -> Scope:
+    """The scope of one session, which is a connection's only one in HTTP/1: nothing is kept."""
+    scope = _prepare(peer, root_path)
+    del scope["method"]
+    _fill(scope, head, state)
+    scope["type"] = "websocket"
+    scope["scheme"] = _SCHEMES[peer.scheme]
+    scope["subprotocols"] = list(subprotocols)
+    scope["extensions"] = _OF_SESSIONS.copy()
+    return scope
+
+
+def _fill(scope: Scope, head: RequestHead, state: dict[str, Any]) -> None:
+    """What a request says, whatever it asks for."""
     scope["asgi"] = _VERSIONS.copy()
     scope["http_version"] = head.version
-    scope["method"] = head.method
     scope["path"] = decode_path(head.raw_path)
     scope["raw_path"] = head.raw_path
     scope["query_string"] = head.query
     scope["headers"] = fields_with_host(head)
     scope["state"] = state.copy()
-    scope["extensions"] = _EXTENSIONS.copy()
-    return scope
 
 
 def _prepare(peer: Peer, root_path: str) -> Scope:

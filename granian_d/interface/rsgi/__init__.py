@@ -1,4 +1,4 @@
-"""RSGI 1.6, for HTTP. See README.md."""
+"""RSGI 1.6, for HTTP and WebSocket. See README.md."""
 
 from granian_d.interface.rsgi.application import make
 

@@ -3,7 +3,9 @@
 cimport cython
 
 from granian_d.http.exchange cimport Exchange
+from granian_d.http.session cimport Session
 from granian_d.interface.calls cimport Call, Calls
+from granian_d.interface.rsgi.dialogue cimport new_dialogue
 from granian_d.interface.rsgi.protocol cimport HTTPProtocol
 
 cdef int _AWAITED, _FINISHED
@@ -32,3 +34,4 @@ cdef class RsgiApplication:
     cdef public list notes
 
     cpdef serve(self, Exchange exchange)
+    cpdef converse(self, Session session)

@@ -9,6 +9,7 @@ from granian_d.errors import Disconnected, FlowError, LoadError, StartupError
 from granian_d.http import states
 from granian_d.interface.calls import Call, Calls
 from granian_d.interface.departure import is_departure
+from granian_d.interface.rsgi.dialogue import new_dialogue
 from granian_d.interface.rsgi.protocol import HTTPProtocol
 from granian_d.interface.rsgi.scope import Scope
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from granian_d.http.exchange import Exchange
+    from granian_d.http.session import Session
     from granian_d.interface.contract import Application, Context
 
 
@@ -126,6 +128,10 @@ class RsgiApplication:
     def serve(self, exchange: Exchange) -> None:
         """See `interface.contract.Interface`."""
         self._calls.start(_call(self._app, exchange, self._calls))
+
+    def converse(self, session: Session) -> None:
+        """See `interface.contract.Interface`."""
+        self._calls.start(new_dialogue(self._app, session, self._calls))
 
     async def settle(self) -> None:
         """See `interface.contract.Interface`."""

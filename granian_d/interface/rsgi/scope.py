@@ -1,4 +1,4 @@
-"""The scope of an RSGI request. Its attributes are made when they are asked for."""
+"""The scope of an RSGI request, or session. Its attributes are made when they are asked for."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ class Scope:
 
     @property
     def method(self) -> str:
-        """The method, as sent."""
-        return self._head.method
+        """The method, as sent; GET for a session, however the wire asks for one (RFC 8441 4)."""
+        return self._head.method if self._proto == "http" else "GET"
 
     @property
     def path(self) -> str:

@@ -1,13 +1,18 @@
-"""What `receive` and `send` of a Conversation return: coroutines, written out."""
+"""Awaitables that mostly complete at once, and those who wait where they do not.
+
+What an application awaits of us costs no frame and no Future while there is nothing to wait for.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Generator
 
-    from granian_d.interface.asgi.conversation import Conversation, Message
+# One Future for each waiting task: cancelling a task cancels the Future it waits for.
+Waiters = tuple[asyncio.Future[None], ...]
 
 
 async def _nothing() -> None:
@@ -26,16 +31,15 @@ def _raised(kind: type[BaseException], value: Any) -> BaseException:
     return kind() if value is None else kind(value)
 
 
-class _Act:
-    """What `receive` and `send` return: a coroutine, written out.
+class Act:
+    """A coroutine, written out.
 
     Like one it does nothing before its first step, and everything once. Unlike one it costs no
     frame, and that first step is mostly its last.
     """
 
-    __slots__ = ("_conversation", "_rest")
+    __slots__ = ("_rest",)
 
-    _conversation: Conversation
     _rest: Coroutine[Any, Any, Any] | None  # what must still be waited for; None before all
 
     def _first_step(self) -> Any:
@@ -45,7 +49,7 @@ class _Act:
     def __await__(self) -> Generator[Any, Any, Any]:
         return self  # all that is used of a generator is here
 
-    def __iter__(self) -> _Act:
+    def __iter__(self) -> Act:
         return self
 
     def __next__(self) -> Any:
@@ -84,33 +88,17 @@ class _Act:
         self._rest.close()
 
 
-class Receiving(_Act):
-    """One `receive()`."""
-
-    __slots__ = ()
-
-    def __init__(self, conversation: Conversation) -> None:
-        self._conversation = conversation
-        self._rest = None
-
-    def _first_step(self) -> Any:
-        message = self._conversation.received()
-        if message is None:
-            self._rest = self._conversation.wait_for_message()
-        return message
+def wake(waiters: Waiters) -> None:
+    """Have all of them go on."""
+    for waiter in waiters:
+        if not waiter.done():
+            waiter.set_result(None)
 
 
-class Sending(_Act):
-    """One `send(message)`."""
+def without(waiter: asyncio.Future[None], waiters: Waiters) -> Waiters:
+    """The others."""
+    return tuple(other for other in waiters if other is not waiter)
 
-    __slots__ = ("_message",)
 
-    def __init__(self, conversation: Conversation, message: Message) -> None:
-        self._conversation = conversation
-        self._message = message
-        self._rest = None
-
-    def _first_step(self) -> Any:
-        rest = self._conversation.take(self._message)
-        if rest is not None:
-            self._rest = rest
+def nobody() -> None:
+    """Waits any more: a callback that, unlike those of who waited, holds nothing."""
