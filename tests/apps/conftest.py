@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import uuid
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 
@@ -19,7 +20,7 @@ def running(request, tmp_path_factory):
     """The sites, by door, that one run of the daemon serves."""
     name, way = request.param
     folder = tmp_path_factory.mktemp(f"{name}-{way}")
-    serve = {"direct": _direct, "activated": _on_demand}[way]
+    serve = {"direct": _direct, "activated": _on_demand}.get(way) or partial(_direct, engine=way)
     with serve(FRAMEWORKS[name], folder) as sites:
         try:
             yield sites
@@ -29,13 +30,12 @@ def running(request, tmp_path_factory):
 
 
 @contextmanager
-def _direct(framework, folder):
+def _direct(framework, folder, engine="auto"):
     """Two workers on uvloop, which listen on TCP and on a unix socket."""
     path = str(folder / "site.sock")
     listen = ("--listen", "127.0.0.1:0", "--listen", f"unix:{path}")
-    with site_daemon(
-        framework, folder, "--workers", str(WORKERS), "--loop", "uvloop", *listen
-    ) as daemon:
+    run = ("--workers", str(WORKERS), "--loop", "uvloop", "--engine", engine)
+    with site_daemon(framework, folder, *run, *listen) as daemon:
         daemon.wait_for_log("Started worker-", WORKERS)  # READY=1 is said with the first of them
         yield {
             "tcp": Site(framework, daemon, ("127.0.0.1", daemon.port)),

@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.wire.harness import ENGINES
+
 
 class Framework(NamedTuple):
     """One application under sites/.
@@ -34,6 +36,8 @@ def _framework(target: str, interface: str, has: str) -> Framework:
 
 _FULL = "template upload session"
 _ASYNC = "state events listen"
+# sessions: WebSockets at all. handshake: it has a say in one, and in the code that closes it.
+_SESSIONS = "sessions handshake"
 # incoming: a body is seen while it arrives (Django's ASGI handler waits for all of it).
 # chunked: a body without Content-Length is seen at all (Django's WSGI handler sees none).
 # broken: an upload that breaks off is an error where the body is read.
@@ -43,10 +47,12 @@ _BODIES = "incoming chunked broken"
 
 FRAMEWORKS = {
     "fastapi": _framework(
-        "fastapi_site:app", "asgi", f"{_FULL} {_ASYNC} {_BODIES} range static prefix"
+        "fastapi_site:app", "asgi", f"{_FULL} {_ASYNC} {_BODIES} {_SESSIONS} range static prefix"
     ),
     "starlette": _framework(
-        "starlette_site:app", "asgi", f"{_FULL} {_ASYNC} {_BODIES} cut range static prefix"
+        "starlette_site:app",
+        "asgi",
+        f"{_FULL} {_ASYNC} {_BODIES} {_SESSIONS} cut range static prefix",
     ),
     "django-asgi": _framework(
         "django_site.asgi:application", "asgi", f"{_FULL} events chunked cut prefix"
@@ -55,9 +61,9 @@ FRAMEWORKS = {
         "django_site.wsgi:application", "wsgi", f"{_FULL} incoming broken cut prefix"
     ),
     "flask": _framework("flask_site:app", "wsgi", f"{_FULL} {_BODIES} cut range static prefix"),
-    "asgi": _framework("asgi_site:app", "asgi", f"{_ASYNC} {_BODIES} cut prefix"),
+    "asgi": _framework("asgi_site:app", "asgi", f"{_ASYNC} {_BODIES} {_SESSIONS} cut prefix"),
     "wsgi": _framework("wsgi_site:app", "wsgi", f"{_BODIES} cut prefix"),
-    "rsgi": _framework("rsgi_site:app", "rsgi", f"{_ASYNC} incoming chunked cut range"),
+    "rsgi": _framework("rsgi_site:app", "rsgi", f"{_ASYNC} incoming chunked sessions cut range"),
 }
 
 # How a site is reached, and which run of the daemon that is: one has both of its own sockets.
@@ -70,6 +76,18 @@ def every(*features: str, doors=tuple(DOORS)):
         pytest.param((name, DOORS[door]), door, id=f"{name}-{door}")
         for name, framework in FRAMEWORKS.items()
         for door in doors
+        if framework.has.issuperset(features)
+    ]
+    return pytest.mark.parametrize(("running", "door"), rows, indirect=["running"], scope="session")
+
+
+def on_engines(*features: str):
+    """Run a test on every site that has `features`, on each engine, on TCP and a unix socket."""
+    rows = [
+        pytest.param((name, engine), door, id=f"{name}-{engine}-{door}")
+        for name, framework in FRAMEWORKS.items()
+        for engine in ENGINES
+        for door in ("tcp", "unix")
         if framework.has.issuperset(features)
     ]
     return pytest.mark.parametrize(("running", "door"), rows, indirect=["running"], scope="session")

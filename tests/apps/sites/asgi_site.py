@@ -25,11 +25,14 @@ async def app(scope, receive, send):
     if scope["type"] == "lifespan":
         await lifespan(scope, receive, send)
         return
-    assert scope["type"] == "http"
     path, prefix = scope["path"], scope["root_path"]
     if path.startswith(prefix + "/"):
         path = path.removeprefix(prefix)
     name = path.split("/")[1]
+    if scope["type"] == "websocket":
+        await SESSIONS.get(name, refuse)(scope, receive, send)
+        return
+    assert scope["type"] == "http"
     handle = ROUTES.get(name, missing)
     await handle(Call(scope, receive, send, path))
 
@@ -240,3 +243,62 @@ async def where(call):
             "host": call.fields["host"],
         }
     )
+
+
+# --- WebSocket -----------------------------------------------------------------------------------
+
+
+async def refuse(_scope, receive, send):
+    await receive()
+    await send({"type": "websocket.close"})
+
+
+async def deny(_scope, receive, send):
+    await receive()
+    headers = [(b"x-site", b"asgi"), (b"content-type", b"text/plain")]
+    await send({"type": "websocket.http.response.start", "status": 401, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": b"not ", "more_body": True})
+    await send({"type": "websocket.http.response.body", "body": b"you"})
+
+
+async def accept(scope, receive, send):
+    await receive()
+    subprotocol = "talk" if "talk" in scope["subprotocols"] else None
+    headers = [(b"x-site", b"asgi")]
+    await send({"type": "websocket.accept", "subprotocol": subprotocol, "headers": headers})
+
+
+async def talk(scope, receive, send):
+    token = scope["query_string"].decode().removeprefix("token=")
+    await accept(scope, receive, send)
+    while (message := await receive())["type"] == "websocket.receive":
+        if message.get("text") == "close":
+            await send({"type": "websocket.close", "code": 4001, "reason": "genug, \u00fcbrigens"})
+        elif message.get("text") == "crash":
+            raise RuntimeError(f"crash on purpose {token}")
+        elif message.get("text") is not None:
+            await send({"type": "websocket.send", "text": message["text"]})
+        else:
+            await send({"type": "websocket.send", "bytes": message["bytes"]})
+    note(f"talk ended {token} {message['code']} {message['reason']}".rstrip())
+
+
+async def flood(scope, receive, send):
+    token = scope["query_string"].decode().removeprefix("token=")
+    await accept(scope, receive, send)
+    try:
+        while True:
+            await send({"type": "websocket.send", "bytes": b"x" * 10_000})
+    except OSError:
+        note(f"flood ended {token}")
+
+
+async def describe(scope, receive, send):
+    await accept(scope, receive, send)
+    host = dict(scope["headers"])[b"host"].decode()
+    client = scope["client"][0] if scope["client"] else None
+    facts = {"scheme": scope["scheme"], "path": scope["path"], "host": host, "client": client}
+    await send({"type": "websocket.send", "text": json.dumps(facts)})
+
+
+SESSIONS = {"talk": talk, "flood": flood, "denied": deny, "described": describe}

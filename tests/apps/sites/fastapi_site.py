@@ -8,8 +8,24 @@ import os
 from contextlib import asynccontextmanager
 from typing import Annotated
 
-from fastapi import BackgroundTasks, Depends, FastAPI, File, Form, Request, UploadFile
-from fastapi.responses import FileResponse, RedirectResponse, Response, StreamingResponse
+from fastapi import (
+    BackgroundTasks,
+    Depends,
+    FastAPI,
+    File,
+    Form,
+    Request,
+    UploadFile,
+    WebSocket,
+    WebSocketDisconnect,
+)
+from fastapi.responses import (
+    FileResponse,
+    PlainTextResponse,
+    RedirectResponse,
+    Response,
+    StreamingResponse,
+)
 from fastapi.staticfiles import StaticFiles
 from fastapi.templating import Jinja2Templates
 from notebook import note, pass_gate, pass_gate_async, shared
@@ -223,3 +239,46 @@ async def resource(token: str):
 @app.post("/orders/{number}")
 async def order(number: int, order: Order, status: Annotated[str, Depends(resource)]):
     return {"number": number, "item": order.item, "count": order.count, "resource": status}
+
+
+@app.websocket("/talk")
+async def talk(websocket: WebSocket, token: str):
+    subprotocol = "talk" if "talk" in websocket.scope["subprotocols"] else None
+    await websocket.accept(subprotocol, headers=[(b"x-site", b"fastapi")])
+    try:
+        while True:
+            message = await websocket.receive()
+            websocket._raise_on_disconnect(message)
+            if message.get("text") == "close":
+                await websocket.close(4001, "genug, \u00fcbrigens")
+            elif message.get("text") == "crash":
+                raise RuntimeError(f"crash on purpose {token}")
+            elif message.get("text") is not None:
+                await websocket.send_text(message["text"])
+            else:
+                await websocket.send_bytes(message["bytes"])
+    except WebSocketDisconnect as end:
+        note(f"talk ended {token} {end.code} {end.reason}".rstrip())
+
+
+@app.websocket("/flood")
+async def flood(websocket: WebSocket, token: str):
+    await websocket.accept()
+    try:
+        while True:
+            await websocket.send_bytes(b"x" * 10_000)
+    except WebSocketDisconnect:
+        note(f"flood ended {token}")
+
+
+@app.websocket("/denied")
+async def deny(websocket: WebSocket):
+    await websocket.send_denial_response(PlainTextResponse("not you", 401))
+
+
+@app.websocket("/described")
+async def describe(websocket: WebSocket):
+    await websocket.accept()
+    url, client = websocket.url, websocket.client
+    facts = {"scheme": url.scheme, "path": url.path, "host": websocket.headers["host"]}
+    await websocket.send_json({**facts, "client": client.host if client else None})

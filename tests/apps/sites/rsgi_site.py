@@ -9,7 +9,13 @@ import os
 from http.cookies import SimpleCookie
 from urllib.parse import parse_qsl
 
-from granian.rsgi import HTTPProtocol, ProtocolClosed, Scope
+from granian.rsgi import (
+    HTTPProtocol,
+    ProtocolClosed,
+    Scope,
+    WebsocketMessageType,
+    WebsocketProtocol,
+)
 from notebook import note, pass_gate_async, shared
 
 ROUTES = {}
@@ -36,9 +42,12 @@ class Site:
         loop.run_until_complete(asyncio.sleep(0))
         note("shutdown")
 
-    async def __rsgi__(self, scope: Scope, protocol: HTTPProtocol) -> None:
-        assert scope.proto == "http"
+    async def __rsgi__(self, scope: Scope, protocol: HTTPProtocol | WebsocketProtocol) -> None:
         name = scope.path.split("/")[1]
+        if scope.proto == "ws":
+            await SESSIONS.get(name, refuse)(scope, protocol)
+            return
+        assert scope.proto == "http"
         await ROUTES.get(name, missing)(Call(scope, protocol))
 
 
@@ -217,5 +226,53 @@ async def where(call):
         }
     )
 
+
+# --- WebSocket -----------------------------------------------------------------------------------
+
+
+async def refuse(_scope, protocol):
+    protocol.close()
+
+
+async def deny(_scope, protocol):
+    protocol.close(401)
+
+
+async def talk(scope, protocol):
+    token = scope.query_string.removeprefix("token=")
+    transport = await protocol.accept()
+    try:
+        while (message := await transport.receive()).kind != WebsocketMessageType.close:
+            if message.kind == WebsocketMessageType.bytes:
+                await transport.send_bytes(message.data)
+            elif message.data == "close":
+                protocol.close()
+            elif message.data == "crash":
+                raise RuntimeError(f"crash on purpose {token}")
+            else:
+                await transport.send_str(message.data)
+    except ProtocolClosed:
+        note(f"talk lost {token}")
+    else:
+        note(f"talk ended {token}")
+
+
+async def flood(scope, protocol):
+    transport = await protocol.accept()
+    try:
+        while True:
+            await transport.send_bytes(b"x" * 10_000)
+    except ProtocolClosed:
+        note(f"flood ended {scope.query_string.removeprefix('token=')}")
+
+
+async def describe(scope, protocol):
+    transport = await protocol.accept()
+    client = scope.client.rpartition(":")[0] or None
+    facts = {"scheme": scope.scheme, "path": scope.path, "host": scope.headers["host"]}
+    await transport.send_str(json.dumps({**facts, "client": client}))
+
+
+SESSIONS = {"talk": talk, "flood": flood, "denied": deny, "described": describe}
 
 app = Site()

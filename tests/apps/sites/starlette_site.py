@@ -16,13 +16,15 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import (
     FileResponse,
     JSONResponse,
+    PlainTextResponse,
     RedirectResponse,
     Response,
     StreamingResponse,
 )
-from starlette.routing import Mount, Route
+from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.templating import Jinja2Templates
+from starlette.websockets import WebSocketDisconnect
 
 HERE = os.path.dirname(__file__)
 templates = Jinja2Templates(directory=os.path.join(HERE, "templates"))
@@ -202,6 +204,42 @@ async def where(request):
     )
 
 
+async def talk(websocket):
+    token = websocket.query_params["token"]
+    subprotocol = "talk" if "talk" in websocket.scope["subprotocols"] else None
+    await websocket.accept(subprotocol, headers=[(b"x-site", b"starlette")])
+    while (message := await websocket.receive())["type"] == "websocket.receive":
+        if message.get("text") == "close":
+            await websocket.close(4001, "genug, \u00fcbrigens")
+        elif message.get("text") == "crash":
+            raise RuntimeError(f"crash on purpose {token}")
+        elif message.get("text") is not None:
+            await websocket.send_text(message["text"])
+        else:
+            await websocket.send_bytes(message["bytes"])
+    note(f"talk ended {token} {message['code']} {message['reason']}".rstrip())
+
+
+async def flood(websocket):
+    await websocket.accept()
+    try:
+        while True:
+            await websocket.send_bytes(b"x" * 10_000)
+    except WebSocketDisconnect:
+        note(f"flood ended {websocket.query_params['token']}")
+
+
+async def deny(websocket):
+    await websocket.send_denial_response(PlainTextResponse("not you", 401))
+
+
+async def describe(websocket):
+    await websocket.accept()
+    url, client = websocket.url, websocket.client
+    facts = {"scheme": url.scheme, "path": url.path, "host": websocket.headers["host"]}
+    await websocket.send_json({**facts, "client": client.host if client else None})
+
+
 class SiteField:
     """Pure ASGI middleware: adds a field to every response."""
 
@@ -244,6 +282,10 @@ app = Starlette(
         Route("/tagged", tagged),
         Route("/file", file),
         Route("/where", where),
+        WebSocketRoute("/talk", talk),
+        WebSocketRoute("/flood", flood),
+        WebSocketRoute("/denied", deny),
+        WebSocketRoute("/described", describe),
         Mount("/static", StaticFiles(directory=os.path.join(HERE, "static"))),
     ],
 )
