@@ -54,7 +54,7 @@ def section_bytes(fields: Fields) -> int:
 def judge_request(fields: Fields, ended: bool, limits: Limits) -> RequestHead:
     """The head for the application, if it may pass.
 
-    Its `fields` begin with Host, made of :authority as ASGI has it; pseudo-fields are not in them.
+    Neither pseudo-fields nor Host are among its `fields`: `authority` is what both have said.
 
     Args:
         fields: the section as decoded, pseudo-fields first; names and values as on the wire.
@@ -79,7 +79,6 @@ def judge_request(fields: Fields, ended: bool, limits: Limits) -> RequestHead:
     authority, others = _authority(pseudo, others)
     content_length = None if protocol else _content_length(others, ended, limits)
     waits = expects_continue("2", others) and not ended and content_length != 0
-    others.insert(0, (b"host", authority))
     return RequestHead(
         method.decode("ascii"),
         path,
