@@ -19,6 +19,8 @@ _MAKERS: Final[dict[tuple[str, Protocol], tuple[str, str]]] = {
     ("native", "h1"): ("granian_d.engine.native.h1", "H1Endpoint"),
     ("native", "websocket"): ("granian_d.engine.native.ws", "make_session"),
     ("pure", "h1"): ("granian_d.engine.pure.h1", "H1Endpoint"),
+    ("pure", "h2"): ("granian_d.engine.pure.h2", "H2Endpoint"),
+    ("pure", "h2c"): ("granian_d.engine.pure.h2", "upgraded"),
     ("pure", "websocket"): ("granian_d.engine.pure.ws", "make_session"),
 }
 
