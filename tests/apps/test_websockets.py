@@ -12,7 +12,7 @@ from websockets.sync.client import connect, unix_connect
 
 from tests.apps.frameworks import on_engines, one
 from tests.apps.running import HOST
-from tests.process.daemon import PATIENCE_S
+from tests.process.daemon import PATIENCE_S, fetch
 
 MESSAGES = ["text", "grüß dich", "", b"", b"\0\xff", "x" * 300_000, b"y" * 300_000]
 
@@ -70,7 +70,7 @@ def test_many_sessions_at_once(site, token):
         assert [websocket.recv(PATIENCE_S) for websocket in websockets] == [
             f"of {number}" for number in range(40)
         ]
-        assert site.client.get("/json").status_code == 200
+        assert fetch(site.address, "/json").status == 200
 
 
 @on_engines("sessions")
@@ -152,7 +152,7 @@ def test_a_peer_that_does_not_read(site, token):
     """The application waits for room, then learns that its peer has gone; nobody else waits."""
     with dial(site, f"/flood?token={token}", max_queue=1) as websocket:
         assert websocket.recv(PATIENCE_S) == b"x" * 10_000
-        assert site.client.get("/json").status_code == 200
+        assert fetch(site.address, "/json").status == 200
         lose(websocket)
         site.wait_for_note(f"flood ended {token}")
 
@@ -169,7 +169,7 @@ def test_a_crash(site, token):
         with closed_with(1011):
             websocket.recv(PATIENCE_S)
     site.daemon.wait_for_log(f"crash on purpose {token}")
-    assert site.client.get("/json").status_code == 200
+    assert fetch(site.address, "/json").status == 200
 
 
 @one("django-asgi", doors=("tcp", "unix"))

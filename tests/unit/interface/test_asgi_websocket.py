@@ -247,6 +247,21 @@ class TestReceiving:
         assert got == [disconnect(code, reason)] * 2
         assert session.crashes == session.closes == []
 
+    @pytest.mark.parametrize("half", [False, True])
+    def test_the_end_of_an_offer(self, converse, half) -> None:
+        """Told by the exchange, which half of a connection is enough for, or by the session."""
+
+        async def app(scope, receive, send):
+            assert await receive() == CONNECT
+            if half:
+                session.exchange.feed_gone()
+            else:
+                session.end(1006)
+            assert await receive() == disconnect(1006)
+
+        session = MemorySession()
+        assert converse(app, session).crashes == []
+
     def test_every_waiting_task_is_woken(self, converse) -> None:
         got = []
 

@@ -56,7 +56,7 @@ class Connection:
 
     def __init__(self, engine, interface, high_water=None):
         self.observer = Record()
-        self.converse = interface.converse
+        self.serve, self.converse = interface.serve, interface.converse
         self.wire = Wire(high_water)
         limits = Limits(**LIMITS | {"websocket": WEBSOCKET})
         self._first = engine(self.wire, connected(TCP), self, limits, Clock(0.0))
