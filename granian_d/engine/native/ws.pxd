@@ -54,6 +54,7 @@ cdef class WsEndpoint(NativeEndpoint):
     cdef long long _taken
     cdef bytes _pong
     cdef int _said
+    cdef int _fault
     cdef bint _room
     cdef bint _is_leaving
     cdef bint _restarting
@@ -65,12 +66,14 @@ cdef class WsEndpoint(NativeEndpoint):
     cdef bint send(self, data) except -1
     cdef int close(self, int code, reason) except -1
     cdef int abort(self) except -1
+    cdef bint give_up(self) except -1
     cdef int message_taken(self, Py_ssize_t count) except -1
     cdef int _go_on(self) except -1
     cdef Py_ssize_t _read(self, const char* data, Py_ssize_t size) except -1
     cdef bint _is_full(self) noexcept
     cdef int _act(self) except -1
     cdef int _take_message(self) except -1
+    cdef int _find_fault(self, int code) except -1
     cdef int _say(self, int code, reason) except -1
     cdef int _say_leave(self) except -1
     cdef int _mind_silence(self) except -1

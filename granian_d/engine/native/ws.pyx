@@ -31,7 +31,7 @@ from random import random
 
 from granian_d.engine.pure import ws_close, ws_deflate, ws_patience
 from granian_d.errors import InvalidResponse, ProtocolViolation, SessionClosed
-from granian_d.http import session as states
+from granian_d.http import session
 from granian_d.http.handshake import agree_on_deflate, response_fields
 
 
@@ -50,13 +50,12 @@ cdef enum:
     OPEN = 1
     CLOSING = 2
     CLOSED = 3
-    NO_CODE = 1005
     ABNORMAL = 1006
 
-assert (states.OFFERED, states.OPEN, states.CLOSING, states.CLOSED) == (
+assert (session.OFFERED, session.OPEN, session.CLOSING, session.CLOSED) == (
     OFFERED, OPEN, CLOSING, CLOSED
 )
-assert (states.NO_CODE, states.ABNORMAL) == (NO_CODE, ABNORMAL)
+assert session.ABNORMAL == ABNORMAL
 
 cdef Py_ssize_t _COMPRESSED_BYTES = ws_deflate.COMPRESSED_BYTES
 cdef double _CLOSE_TIMEOUT_S = ws_patience.CLOSE_TIMEOUT_S
@@ -110,6 +109,13 @@ cdef class WsSession(Session):
         self.exchange.tunnel(
             response_fields(self._offer, subprotocol, self._deflate, fields), self._begin
         )
+
+    cpdef pull(self):
+        """The next message, None to wait; see Session."""
+        cdef object message = Session.pull(self)
+        if message is None and self._endpoint is not None and self._endpoint.give_up():
+            return Session.pull(self)  # raises
+        return message
 
     cpdef bint send(self, data) except -1:
         """Send a message; see Session."""
@@ -186,7 +192,7 @@ cdef class WsEndpoint(NativeEndpoint):
 
     cdef int feed(self, const char* data, Py_ssize_t size) except -1:
         cdef Py_ssize_t count
-        if self._over:
+        if self._over or self._fault:
             return 0
         self._heard()
         if self._rest is not None:
@@ -232,7 +238,8 @@ cdef class WsEndpoint(NativeEndpoint):
         if now >= self._write_deadline and self._stalled():
             self.abort()
         elif now >= self._patience.close_by:
-            self._finish(ABNORMAL, "")
+            if not self.give_up():
+                self._finish(ABNORMAL, "")
         elif now >= self._patience.leave_at:
             self._say_leave()
         elif now >= self._patience.pong_by or now >= self._patience.ping_at:
@@ -295,6 +302,8 @@ cdef class WsEndpoint(NativeEndpoint):
         """Say Close for the application."""
         if not self._said:
             self._say(code, reason)
+        if self.give_up():
+            return 0
         return self._go_on()  # what it has not pulled does not hold the peer's Close up any more
 
     cdef int abort(self) except -1:
@@ -305,6 +314,12 @@ cdef class WsEndpoint(NativeEndpoint):
             self._is_leaving = False
             self._leave(ABNORMAL, "")
         return 0
+
+    cdef bint give_up(self) except -1:
+        """End it now if the peer broke a rule: the application has pulled what came before."""
+        if self._fault and not self._over:
+            self._end(self._fault)
+        return self._fault != 0
 
     cdef int message_taken(self, Py_ssize_t count) except -1:
         """A message has been pulled."""
@@ -328,7 +343,7 @@ cdef class WsEndpoint(NativeEndpoint):
             )
             if self._at == PyBytes_GET_SIZE(rest):
                 self._rest = None
-        if self._eof and self._rest is None:
+        if self._eof and self._rest is None and not self._fault:
             self._finish(ABNORMAL, "")
         return self._settle()
 
@@ -342,15 +357,16 @@ cdef class WsEndpoint(NativeEndpoint):
                 if self._intake.opcode != NOTHING:
                     self._act()
         except ProtocolViolation as violation:
-            self._end(violation.close_code)
+            self._find_fault(violation.close_code)
+            at = size  # nobody wants the rest
         finally:
             self._reading = False
         return at
 
     cdef bint _is_full(self) noexcept:
-        """The application has enough to pull. One that has said Close need not pull anything."""
+        """Nothing more is read for now, or ever. Who has said Close need not pull anything."""
         cdef Py_ssize_t most = BUFFERED_BYTES // 2 if self._paused else BUFFERED_BYTES
-        return self._buffered > most and self._session.state == OPEN
+        return self._fault or (self._buffered > most and self._session.state == OPEN)
 
     cdef int _act(self) except -1:
         cdef int opcode = self._intake.opcode
@@ -385,6 +401,14 @@ cdef class WsEndpoint(NativeEndpoint):
         return 0
 
     # --- the end -------------------------------------------------------------------------------
+
+    cdef int _find_fault(self, int code) except -1:
+        """The peer broke a rule: at once, or when the application had what came before."""
+        if self._buffered and self._session.state == OPEN and not self._said:
+            self._fault = code
+            self._patience.close_by = self._clock.now + _CLOSE_TIMEOUT_S
+            return 0
+        return self._end(code)
 
     cdef int _say(self, int code, reason) except -1:
         """Close goes out; nothing of ours follows it."""

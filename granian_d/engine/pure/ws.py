@@ -6,7 +6,9 @@ for and when `expire` wants to be called.
 
     over                  the wire was asked for its end, or it is lost
     _said                 our Close has gone out (its code); the peer's is awaited
-    neither               the conversation goes on
+    _fault                the peer broke a rule (the code of our Close to come); what it sent before
+                          may be pulled and answered first
+    none of them          the conversation goes on
 
 Application code runs inside the callbacks of the Session and nowhere else; it may come back into
 this file from there.
@@ -77,6 +79,13 @@ class WsSession(Session):
             lambda wire: self._begin(wire, deflate),
         )
 
+    def pull(self) -> str | bytes | None:
+        """The next message, None to wait; see Session."""
+        message = super().pull()
+        if message is None and self._endpoint is not None and self._endpoint.give_up():
+            return super().pull()  # raises
+        return message
+
     def send(self, data: str | bytes) -> bool:
         """Send a message; see Session."""
         if self.state != OPEN:
@@ -135,6 +144,7 @@ class WsEndpoint:
         "_clock",
         "_eof",
         "_exchange",
+        "_fault",
         "_intake",
         "_is_leaving",
         "_outflow",
@@ -167,6 +177,7 @@ class WsEndpoint:
         self._said = 0
         self._is_leaving = False  # that Close was ours and not the application's
         self._restarting = False
+        self._fault = 0
         self._pong: bytes | None = None  # owed to a peer that does not read
         self._eof = False
         self._over = False
@@ -178,7 +189,7 @@ class WsEndpoint:
 
     def feed_data(self, data: bytes) -> None:
         """Bytes have arrived."""
-        if not self._over:
+        if not (self._over or self._fault):
             self._patience.heard()
             self._intake.append(data)
             self._read()
@@ -213,7 +224,8 @@ class WsEndpoint:
         if now >= self._outflow.deadline and self._outflow.stalled():
             self.abort()
         elif now >= patience.close_by:
-            self._finish(self._verdict(ABNORMAL))
+            if not self.give_up():
+                self._finish(self._verdict(ABNORMAL))
         elif now >= patience.leave_at:
             self._say_leave()
         elif now >= patience.pong_by or now >= patience.ping_at:
@@ -244,7 +256,8 @@ class WsEndpoint:
         """Say Close for the application."""
         if not self._said:
             self._say(code, reason)
-        self._read()  # what it has not pulled does not hold the peer's Close up any more
+        if not self.give_up():
+            self._read()  # what it has not pulled does not hold the peer's Close up any more
 
     def abort(self) -> None:
         """Cut the connection or stream."""
@@ -252,6 +265,12 @@ class WsEndpoint:
             self._over = True
             self._wire.abort()
             self._leave((ABNORMAL, ""))
+
+    def give_up(self) -> bool:
+        """End it now if the peer broke a rule: the application has pulled what came before."""
+        if self._fault and not self._over:
+            self._end(self._fault)
+        return self._fault != 0
 
     def message_taken(self, count: int) -> None:
         """A message has been pulled."""
@@ -276,13 +295,15 @@ class WsEndpoint:
                     break
                 self._act(arrival.opcode, arrival.payload)
         except ProtocolViolation as violation:
-            self._end(violation.close_code)
+            self._find_fault(violation.close_code)
         finally:
             self._reading = False
         self._settle()
 
     def _is_full(self) -> bool:
-        """The application has enough to pull. One that has said Close need not pull anything."""
+        """Nothing more is read for now, or ever. Who has said Close need not pull anything."""
+        if self._fault:
+            return True
         most = BUFFERED_BYTES // 2 if self._paused else BUFFERED_BYTES
         return self._buffered_bytes > most and self._session.state == OPEN
 
@@ -309,6 +330,17 @@ class WsEndpoint:
         self._session.feed(message)
 
     # --- the end -------------------------------------------------------------------------------
+
+    def _find_fault(self, code: int) -> None:
+        """The peer broke a rule: at once, or when the application had what came before.
+
+        An application is driven by a loop, so it has not even seen what came in the same packet.
+        """
+        if self._buffered_bytes and self._session.state == OPEN and not self._said:
+            self._fault = code
+            self._patience.end_soon()
+        else:
+            self._end(code)
 
     def _say(self, code: int, reason: str) -> None:
         """Close goes out; nothing of ours follows it."""

@@ -13,12 +13,12 @@ RESTARTING: Final = 1012
 
 # What the engine says when it ends a conversation by itself.
 REASONS: Final = {
-    GOING_AWAY: "the server is going away",
+    GOING_AWAY: "",  # the code says it all
     1002: "a frame that breaks the protocol",
     1007: "a payload that is not what its message says",
     1009: "more than is accepted",
     NO_PONG: "no pong in time",
-    RESTARTING: "the server is being restarted",
+    RESTARTING: "",
 }
 
 # RFC 6455 7.4.2 and IANA's registry of close codes. The others below 3000 are not assigned, or mean

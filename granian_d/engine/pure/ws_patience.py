@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from granian_d.plan.model import WebSocketLimits
 
 # For the peer's Close after ours: as long as other implementations have it. What the peer has sent
-# before it comes first, and may be waiting in a queue of its own.
+# before it comes first, and may be waiting in a queue of its own. Also for an application that has
+# to pull what is left before a peer that broke a rule is told so.
 CLOSE_TIMEOUT_S: Final = 10.0
 
 
@@ -22,7 +23,7 @@ class Patience:
     Attributes:
         ping_at: the peer has been silent long enough to be asked whether it is there.
         pong_by: it has been asked, and must have said something by then.
-        close_by: we have said Close, and the peer must have said it by then.
+        close_by: the end is near, and comes then at the latest.
         leave_at: we say Close then.
     """
 
@@ -59,6 +60,10 @@ class Patience:
         self._interval_s = NEVER
         self.heard()
         self.leave_at = NEVER
+        self.end_soon()
+
+    def end_soon(self) -> None:
+        """There is only something left to be finished."""
         self.close_by = self._clock.now + CLOSE_TIMEOUT_S
 
     def leave(self, leave: Leave) -> None:

@@ -189,6 +189,58 @@ def test_a_close_of_the_application_reads_on(engine: str) -> None:
     assert ended(talk, 3000)
 
 
+# --- the client breaks a rule --------------------------------------------------------------------
+
+BAD = frame(TEXT, b"x", bits=2)
+
+
+def test_what_came_before_a_fault_is_answered(engine: str) -> None:
+    talk = Talk(engine).feed(frame(TEXT, b"a") + frame(TEXT, b"b") + BAD + frame(TEXT, b"c"))
+    assert not talk.sent
+    assert talk.wire.paused
+    talk.feed(close())
+    assert talk.session.pull() == "a"
+    talk.session.send("a")
+    assert talk.session.pull() == "b"
+    talk.session.send("b")
+    with pytest.raises(SessionClosed):
+        talk.session.pull()
+    assert [it.payload for it in talk.sent[:2]] == [b"a", b"b"]
+    assert talk.closes == said(1002)
+    assert ended(talk, 1002)
+
+
+def test_a_fault_alone_is_answered_at_once(engine: str) -> None:
+    talk = Talk(engine).feed(BAD)
+    assert ended(talk, 1002)
+
+
+def test_an_application_that_does_not_pull_does_not_hold_it_up(engine: str) -> None:
+    talk = Talk(engine).feed(frame(TEXT, b"a") + BAD)
+    talk.wait(9.75)
+    assert talk.fate == "stays"
+    talk.wait(0.25)
+    assert talk.closes == said(1002)
+    assert ended(talk, 1002)
+    assert talk.pulled() == ["a"]
+
+
+@pytest.mark.parametrize("code", [1000, 3000])
+def test_an_application_that_closes_does_not_either(engine: str, code: int) -> None:
+    talk = Talk(engine).feed(frame(TEXT, b"a") + BAD)
+    talk.session.close(code)
+    assert talk.closes == said(code)
+    assert ended(talk, 1002)
+
+
+def test_a_peer_that_goes_behind_its_fault(engine: str) -> None:
+    talk = Talk(engine).feed(frame(TEXT, b"a") + BAD)
+    talk.endpoint.feed_eof()
+    assert talk.pulled() == ["a"]
+    assert talk.closes == said(1002)
+    assert ended(talk, 1002)
+
+
 # --- neither: the connection, time ---------------------------------------------------------------
 
 

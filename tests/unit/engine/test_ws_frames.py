@@ -112,6 +112,7 @@ def test_what_is_good_arrives(engine: str, name: str, size: int) -> None:
 def test_what_is_bad_ends_it(engine: str, name: str, size: int) -> None:
     octets, code = BAD[name]
     talk = Talk(engine).trickle(octets, size)
+    talk.pulled()
     assert talk.closes == said(code)
     assert talk.fate == "closes"
     assert talk.end[0] == code
