@@ -160,6 +160,7 @@ cdef class WsSession(Session):
         """The exchange has become a tunnel."""
         self._advance("accept")
         self._take_back()
+        self._take_back = None  # it holds this session
         self._endpoint = WsEndpoint(wire, self)
         return self._endpoint
 

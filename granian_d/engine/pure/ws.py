@@ -120,6 +120,7 @@ class WsSession(Session):
         """The exchange has become a tunnel."""
         self._advance("accept")
         self._take_back()
+        self._take_back = _nothing  # that one holds this session
         self._endpoint = WsEndpoint(wire, self, deflate, self._limits, self._clock)
         return self._endpoint
 
@@ -413,3 +414,7 @@ class WsEndpoint:
 
     def _schedule(self) -> None:
         self.deadline = min(self._outflow.deadline, self._patience.next())
+
+
+def _nothing() -> None:
+    """The callback has been taken back already."""
