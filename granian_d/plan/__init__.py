@@ -3,6 +3,7 @@
 from granian_d.plan.model import (
     MOST_WORKERS,
     AccessLogPlan,
+    CertificatePlan,
     DaemonPlan,
     ForwardingPlan,
     Http2Limits,
@@ -13,6 +14,7 @@ from granian_d.plan.model import (
     MasterPlan,
     Network,
     PoolPlan,
+    TlsPlan,
     WebSocketLimits,
     WorkerPlan,
 )
@@ -21,6 +23,7 @@ from granian_d.plan.wire import decode, encode
 __all__ = [
     "MOST_WORKERS",
     "AccessLogPlan",
+    "CertificatePlan",
     "DaemonPlan",
     "ForwardingPlan",
     "Http2Limits",
@@ -31,6 +34,7 @@ __all__ = [
     "MasterPlan",
     "Network",
     "PoolPlan",
+    "TlsPlan",
     "WebSocketLimits",
     "WorkerPlan",
     "decode",

@@ -6,7 +6,7 @@ defaults), nothing that still needs parsing. Units end a name: `_s` seconds, `_b
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 # Beyond it a scoreboard row could be missing while two generations overlap; far beyond what helps.
@@ -19,6 +19,8 @@ ListenerKind = Literal["tcp", "unix", "fd", "systemd"]
 LogFormat = Literal["auto", "text", "json"]
 HttpMode = Literal["auto", "1", "2"]
 ForwardedFields = Literal["x-forwarded", "forwarded"]
+TlsVersion = Literal["tls1.2", "tls1.3"]
+ClientCertificate = Literal["none", "optional", "required"]
 LogLevel = Literal["critical", "error", "warning", "info", "debug"]
 
 
@@ -42,6 +44,31 @@ class ListenerPlan:
     gid: int | None
     backlog: int
     proxy_protocol: bool  # each connection begins with a PROXY header
+    tls: bool  # its connections begin with a handshake
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificatePlan:
+    """One certificate that the daemon can show, and the key that goes with it."""
+
+    certificate: str  # file: PEM, its own first, then those of the authorities between
+    keyfile: str  # file: PEM
+    password: str = field(repr=False)  # of the key; "" for none
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsPlan:
+    """TLS, the same for all listeners that are secured."""
+
+    certificates: tuple[CertificatePlan, ...]  # the first is for those who ask for no other's name
+    protocol_min: TlsVersion
+    ciphers: str  # of TLS 1.2, as OpenSSL writes them
+    ca: str  # file: authorities of clients' certificates; "" unless they are asked for
+    crls: tuple[str, ...]  # files: what these have revoked
+    client_certificate: ClientCertificate
+    alpn: tuple[str, ...]  # in order of preference
+    handshake_timeout_s: float
+    ticket_lifetime_s: float  # of the key of session tickets; 0: there are none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,6 +211,7 @@ class DaemonPlan:
     master: MasterPlan
     listeners: tuple[ListenerPlan, ...]
     pool: PoolPlan
+    tls: TlsPlan | None
     worker: WorkerPlan
     log: LogPlan
     access_log: AccessLogPlan

@@ -88,6 +88,7 @@ def _listener(key: str, **facts: Any) -> ListenerPlan:
         "uid": None,
         "gid": None,
         "proxy_protocol": False,
+        "tls": False,
     }
     return ListenerPlan(key=key, **{**nothing, "backlog": 16, **facts})
 
@@ -121,6 +122,7 @@ def daemon_plan(*listeners: ListenerPlan, **changes: Any) -> DaemonPlan:
         pool=PoolPlan(
             workers=2, surge=1, startup_timeout_s=60.0, drain_timeout_s=30.0, stall_timeout_s=10.0
         ),
+        tls=None,
         worker=worker_plan(),
         log=log_plan(),
         access_log=AccessLogPlan(enabled=False, fmt="%(status)d", file=""),

@@ -18,6 +18,7 @@ from granian_d.plan import (
     ForwardingPlan,
     Limits,
     ListenerPlan,
+    TlsPlan,
     WebSocketLimits,
     decode,
     encode,
@@ -93,6 +94,7 @@ WRONG: dict[Any, tuple[Any, ...]] = {
     int | None: (1.5, False, "1"),
     WebSocketLimits | None: (1, False, "x", []),
     ForwardingPlan | None: (1, False, "x", []),
+    TlsPlan | None: (1, False, "x", []),
     tuple[int, ...]: (None, 1, {}, ["1"], [True]),
     tuple[ListenerPlan, ...]: (None, {}, "x"),
 }
