@@ -11,12 +11,14 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from granian_d.settings.options import OPTIONS
+from granian_d.settings.model import ENTRIES
+from granian_d.settings.options import OPTIONS, fields_of
 from granian_d.settings.refusal import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from granian_d.settings.options import Option
     from granian_d.settings.toml_lines import KeyPath
 
 MARK: Final = "credential:"
@@ -31,8 +33,16 @@ def references(values: dict[str, Any]) -> Iterator[tuple[KeyPath, str]]:
         value: Any = values
         for part in option.path:
             value = value.get(part) if isinstance(value, dict) else None
-        if option.kind.holds_strings:
-            yield from _leaves(option.path, value)
+        for path, reference in _leaves(option.path, value):
+            if option.kind.holds_strings or _is_text_of_entry(option, path):
+                yield path, reference
+
+
+def _is_text_of_entry(option: Option, path: KeyPath) -> bool:
+    """The value is a field of an entry, and any text is a value of it."""
+    entry = ENTRIES.get(option.key)
+    field = fields_of(entry).get(str(path[-1])) if entry is not None else None
+    return field is not None and field.kind.holds_strings
 
 
 def _leaves(path: KeyPath, value: Any) -> Iterator[tuple[KeyPath, str]]:
@@ -55,19 +65,29 @@ def replace(values: dict[str, Any], path: KeyPath, text: str) -> None:
     parent[last] = type(parent[last])(text)
 
 
-def read_credential(directory: str, reference: str) -> str:
-    """The content of a credential, without the newline at its end.
+def credential_file(directory: str, reference: str) -> str:
+    """The file of a credential.
 
     Raises:
-        Refusal: there is none of this name, or it is nothing that systemd would have put there.
+        Refusal: there is no directory of credentials, or the name is none.
     """
     name = reference.removeprefix(MARK)
     if not directory:
         raise Refusal(f'"{reference}" cannot be read: CREDENTIALS_DIRECTORY is not set')
     if not name or "/" in name or "\0" in name or name in {".", ".."}:
         raise Refusal(f'"{reference}" does not name a credential')
+    return os.path.join(directory, name)
+
+
+def read_credential(directory: str, reference: str) -> str:
+    """The content of a credential, without the newline at its end.
+
+    Raises:
+        Refusal: there is none of this name, or it is nothing that systemd would have put there.
+    """
+    file = credential_file(directory, reference)
     try:
-        return _read(Path(directory, name)).decode().removesuffix("\n")
+        return _read(Path(file)).decode().removesuffix("\n")
     except OSError as error:
         raise Refusal(f'"{reference}" cannot be read: {error.strerror}') from error
     except UnicodeDecodeError as error:

@@ -10,20 +10,22 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from granian_d.settings.kinds import Text
-from granian_d.settings.model import Listen
+from granian_d.settings.model import ENTRIES
 from granian_d.settings.options import OPTIONS, TABLES, Option, fields_of
-from granian_d.settings.origin import dotted, hint
+from granian_d.settings.origin import dotted, hint, option_path
 from granian_d.settings.refusal import Refusal
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
     from pydantic_core import ErrorDetails
 
+    from granian_d.settings.fields import Table
     from granian_d.settings.origin import Fault
     from granian_d.settings.provenance import Provenance
     from granian_d.settings.toml_lines import KeyPath
 
 _LONGEST_SHOWN: Final = 60
+_ONE: Final = {"addresses": "an address"}
 
 
 def explain(error: ValidationError, provenance: Provenance) -> list[Fault]:
@@ -63,15 +65,21 @@ def _explain_missing(path: KeyPath, provenance: Provenance) -> Fault:
 
 
 def _known_keys(path: KeyPath) -> list[str]:
-    if isinstance(path[-2:][0], int):
-        return [dotted((*path[:-1], name)) for name in Listen.model_fields]
+    if entry := _entry_around(path):
+        return [dotted((*path[:-1], name)) for name in entry.model_fields]
     return [*(option.key for option in OPTIONS.values() if option.in_file), *TABLES]
 
 
+def _entry_around(path: KeyPath) -> type[Table] | None:
+    """What the entry of a list is made of, if `path` leads to a field of one."""
+    whole = option_path(path)
+    return ENTRIES.get(dotted(whole)) if len(path) > len(whole) + 1 else None
+
+
 def _option(path: KeyPath) -> Option | None:
-    """The option, or the field of an entry of `listen`."""
-    if len(path) > 2:
-        return fields_of(Listen)[str(path[-1])]
+    """The option, or the field of an entry of a list."""
+    if entry := _entry_around(path):
+        return fields_of(entry)[str(path[-1])]
     return OPTIONS.get(dotted(path))
 
 
@@ -79,13 +87,20 @@ def _expected(path: KeyPath) -> str:
     option = _option(path)
     if option is not None:
         return option.expected
-    if isinstance(path[-1], int):
-        return f"an address, or a table of {', '.join(Listen.model_fields)}"
-    return "a table"
+    if not isinstance(path[-1], int):
+        return "a table"
+    entry = ENTRIES.get(dotted(path[:-1]))
+    if entry is None:
+        return "a string"
+    one = OPTIONS[dotted(path[:-1])].kind.noun.removeprefix("a list of ")
+    return f"{_ONE.get(one, one)}, or a table of {', '.join(entry.model_fields)}"
 
 
 def _show(value: Any, path: KeyPath, provenance: Provenance) -> str:
     """The value as it was written; a TOML string where no string belongs is called one."""
+    option = _option(path)
+    if option is not None and option.kind.secret:
+        return "what is written here"
     owner = provenance.owner(path)
     if owner is not None:
         value = owner.written(path, value)
@@ -93,7 +108,6 @@ def _show(value: Any, path: KeyPath, provenance: Provenance) -> str:
         case bool():
             return "true" if value else "false"
         case str():
-            option = _option(path)
             alien = not isinstance(value, Text) and option is not None and not option.kind.quoted
             return ("the string " if alien else "") + quote(value)
         case dict():

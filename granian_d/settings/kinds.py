@@ -54,6 +54,7 @@ class Kind:
     noun = "a value"  # what an error line calls it
     quoted = True  # whether TOML writes it as a string
     holds_strings = False  # whether any text is a value, and a credential may stand for it
+    secret = False  # whether nobody may be shown a value
 
     def read(self, written: Any) -> Any:
         """The value of what was written; what has a wrong type is left to the model to refuse."""
@@ -102,6 +103,24 @@ class String(Kind):
         if not text and not self.may_be_empty:
             raise ValueError(text)
         return str(text)
+
+
+class Secret(String):
+    """A text that is never shown."""
+
+    secret = True
+
+    def __init__(self) -> None:
+        super().__init__("TEXT", "a non-empty string")
+
+
+class FileName(String):
+    """The path of a file that is read; a credential stands for the file itself, not its content."""
+
+    holds_strings = False
+
+    def __init__(self) -> None:
+        super().__init__("FILE", "a path")
 
 
 class Switch(Kind):
@@ -230,16 +249,13 @@ class OneAddress(Kind):
         return parse_address(written) if isinstance(written, str) else written
 
 
-class Addresses(Kind):
-    """Several listeners: texts, and tables where TOML is at hand."""
+class Several(Kind):
+    """Several values of one option: texts, or tables where TOML is at hand."""
 
-    metavar = "ADDRESS"
-    noun = "a list of addresses"
     quoted = False
-    holds_strings = True
 
     def read(self, written: Any) -> Any:
-        """A tuple; each element reads itself (`Listen` in the model)."""
+        """A tuple; each element reads itself (as `Listen` in the model)."""
         return tuple(written) if isinstance(written, list) else written
 
     def toml(self, value: Any) -> str:
@@ -247,7 +263,7 @@ class Addresses(Kind):
         return json.dumps([str(item) for item in value], ensure_ascii=False)
 
     def text(self, value: Any) -> str:
-        """The addresses with blanks between, as a variable has them."""
+        """The values with blanks between, as a variable has them."""
         return " ".join(str(item) for item in value)
 
 
@@ -298,11 +314,40 @@ def _canonical_proxy(entry: Any) -> str:
     return str(network.network_address if single else network)
 
 
+class Addresses(Several):
+    """Listeners."""
+
+    metavar = "ADDRESS"
+    noun = "a list of addresses"
+    holds_strings = True
+
+
+class FileNames(Several):
+    """Files that are read."""
+
+    metavar = "FILE"
+    noun = "a list of paths"
+
+    def read(self, written: Any) -> Any:
+        """A tuple of paths."""
+        one = KINDS["file"]
+        return tuple(one.read(item) for item in written) if isinstance(written, list) else written
+
+
+class Certificates(Several):
+    """Certificates with their keys."""
+
+    metavar = "CERT,KEY"
+    noun = "a list of CERT,KEY"
+
+
 KINDS: Final[dict[str, Kind]] = {
     "string": String("TEXT", "a non-empty string"),
     "path": String("PATH", "a path"),
     "prefix": String("PATH", "a path that begins with /", may_be_empty=True),
     "application": String("APP", "module:attribute or path/to/file.py:attribute"),
+    "secret": Secret(),
+    "file": FileName(),
     "switch": Switch(),
     "integer": Integer(),
     "duration": Duration(),
@@ -310,4 +355,6 @@ KINDS: Final[dict[str, Kind]] = {
     "address": OneAddress(),
     "addresses": Addresses(),
     "proxies": Proxies(),
+    "files": FileNames(),
+    "certificates": Certificates(),
 }

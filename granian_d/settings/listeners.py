@@ -179,8 +179,16 @@ def _plan(loaded: Loaded, path: KeyPath, entry: Listen, address: Address) -> Lis
         proxy_protocol=(
             settings.proxy_protocol if entry.proxy_protocol is None else entry.proxy_protocol
         ),
+        tls=_begins_with_tls(loaded, path, entry),
         **facts,
     )
+
+
+def _begins_with_tls(loaded: Loaded, path: KeyPath, entry: Listen) -> bool:
+    certified = loaded.settings.ssl.certificate is not None
+    if entry.tls and not certified:
+        raise loaded.refusal((*path, "tls"), "TLS needs ssl.certificate and ssl.keyfile")
+    return certified if entry.tls is None else entry.tls
 
 
 def _key(address: Address) -> str:

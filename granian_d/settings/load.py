@@ -6,6 +6,7 @@ what takes precedence, translate its faults into one line, fill in the computed 
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -68,6 +69,14 @@ class Loaded:
         if secret := self.provenance.secret(path):
             reason = f"the content of {secret} cannot be used here"
         return self.provenance.fault(path, reason).line
+
+    def beside(self, path: KeyPath, written: str) -> str:
+        """A path, absolute: relative to the TOML file that names it, or else to where we are."""
+        directory = ""
+        if self.origin(*path).in_file and self.settings.config is not None:
+            directory = os.path.dirname(self.settings.config)
+        # abspath asks for the current directory only if it must: a deploy may have removed it.
+        return os.path.abspath(os.path.join(directory, written))
 
     def refusal(self, path: KeyPath, reason: str) -> ConfigError:
         """The error that says what is wrong with the value at `path`."""

@@ -37,6 +37,7 @@ from granian_d.settings.fields import Table, duration, kind_of, option
 from granian_d.settings.kinds import PERMISSION_BITS, Text
 from granian_d.settings.protocols import Http1, Http2, Request, Response, WebSocket
 from granian_d.settings.refusal import Refusal
+from granian_d.settings.tls_options import Certificate, Ssl
 
 
 class Listen(Table):
@@ -53,6 +54,9 @@ class Listen(Table):
     )
     proxy_protocol: bool | None = option(
         None, "Whether connections begin with a PROXY header, instead of `proxy_protocol`."
+    )
+    tls: bool | None = option(
+        None, "Begin connections with TLS; as `ssl.certificate` is given, unless it is said."
     )
 
     @model_validator(mode="before")
@@ -303,6 +307,7 @@ class Settings(Table, BaseSettings):
     websocket: WebSocket = WebSocket()
     request: Request = Request()
     response: Response = Response()
+    ssl: Ssl = Ssl()
     log: Log = Log()
     access_log: AccessLog = AccessLog()
 
@@ -330,6 +335,9 @@ class Settings(Table, BaseSettings):
             raise ValueError(prefix)
         return prefix.rstrip("/")
 
+
+# What the entries of a list are made of.
+ENTRIES: Final[Mapping[str, type[Table]]] = {"listen": Listen, "ssl.sni": Certificate}
 
 # The sections of the top of the file, by their first option.
 SECTIONS: Final = {

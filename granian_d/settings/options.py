@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from annotated_types import Ge, Le
 
 from granian_d.settings.fields import kind_of
-from granian_d.settings.kinds import Addresses, Switch
+from granian_d.settings.kinds import Several, Switch
 from granian_d.settings.model import COMPUTED, SECTIONS, Settings
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ PREFIX: Final = "GRANIAN_"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
-    """One option, or one field of an entry of `listen`."""
+    """One option, or one field of an entry of a list (`model.ENTRIES`)."""
 
     path: tuple[str, ...]
     section: str
@@ -70,7 +70,7 @@ class Option:
     @property
     def multiple(self) -> bool:
         """Whether the flag may come several times."""
-        return isinstance(self.kind, Addresses)
+        return isinstance(self.kind, Several)
 
     @property
     def negative_flag(self) -> str:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from granian_d.settings.toml_lines import KeyPath
 
 _WIDTH: Final = 100
+_HIDDEN: Final = "***"  # a secret that was written down
 _ACTIVE: Final = ("app", "interface")  # what the sample sets; everything else is a comment
 
 _SAMPLE_HEAD: Final = """\
@@ -60,11 +61,12 @@ start. A change on the command line or in the environment always takes a restart
 - **Choices** are read in any case.
 - **Credentials:** a string, path or address `{MARK}NAME` stands for the content of the file
   `NAME` in `$CREDENTIALS_DIRECTORY` (`LoadCredential=` of the unit), without the newline at its
-  end: a regular file of at most {LARGEST_BYTES} bytes. Its content is never printed.
+  end: a regular file of at most {LARGEST_BYTES} bytes. Its content is never printed. Where a file
+  is wanted (`ssl.certificate`, `keyfile`, `ca`, `crl`, `sni`), it stands for that file itself.
 - **Relative paths** of sockets and of `pid_file` are below `$RUNTIME_DIRECTORY`, of log files below
   `$LOGS_DIRECTORY` (`RuntimeDirectory=` and `LogsDirectory=` of the unit; the first, if there are
-  several), and below the current directory where these are not set. `working_dir` is relative to
-  the TOML file that names it, or else to the current directory.
+  several), and below the current directory where these are not set. `working_dir` and the files of
+  `ssl` are relative to the TOML file that names them, or else to the current directory.
 
 ## Listen addresses
 
@@ -215,14 +217,18 @@ def _effective_value(loaded: Loaded, option: Option) -> str:
     if option.multiple:
         items = [_entry(loaded, (*option.path, at), entry) for at, entry in enumerate(value)]
         return option.kind.toml(items) if items else ""
+    if value is not None and option.kind.secret:
+        return option.kind.toml(loaded.provenance.secret(option.path) or _HIDDEN)
     if named := loaded.provenance.secret(option.path):
         return option.kind.toml(named)
     return "" if value is None else option.kind.toml(value)
 
 
-def _entry(loaded: Loaded, path: KeyPath, entry: Listen) -> str:
-    """An entry of `listen` as one string."""
+def _entry(loaded: Loaded, path: KeyPath, entry: object) -> str:
+    """An entry of a list as one string."""
     secret = loaded.provenance.secret
+    if not isinstance(entry, Listen):
+        return str(entry)
     if named := secret(path):
         return named
     fields = {name: secret((*path, name)) for name in Listen.model_fields}

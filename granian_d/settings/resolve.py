@@ -1,8 +1,8 @@
 """Settings -> DaemonPlan: what depends on several options, on the machine and on the moment.
 
 Relative paths are completed: `uds`, `unix:` addresses and `pid_file` below $RUNTIME_DIRECTORY,
-log files below $LOGS_DIRECTORY (each else below the current directory), and `working_dir` below
-the directory of the TOML file that names it.
+log files below $LOGS_DIRECTORY (each else below the current directory), and `working_dir` and the
+files of `ssl` below the directory of the TOML file that names them.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from granian_d.plan import (
 )
 from granian_d.settings.identity import plan_identity
 from granian_d.settings.listeners import plan_listeners, unbound
+from granian_d.settings.tls import plan_tls, tls_remarks
 
 if TYPE_CHECKING:
     from granian_d.settings.load import Loaded
@@ -61,6 +62,7 @@ def resolve(loaded: Loaded) -> DaemonPlan:
             drain_timeout_s=settings.workers_kill_timeout,
             stall_timeout_s=settings.workers_stall_timeout,
         ),
+        tls=plan_tls(loaded),
         worker=_plan_worker(loaded),
         log=LogPlan(
             enabled=settings.log.enabled,
@@ -78,7 +80,7 @@ def resolve(loaded: Loaded) -> DaemonPlan:
 
 def remarks(loaded: Loaded) -> tuple[str, ...]:
     """What does not keep the daemon from starting, and its user should know."""
-    return (*loaded.warnings, *unbound(loaded))
+    return (*loaded.warnings, *unbound(loaded), *tls_remarks(loaded))
 
 
 def _plan_worker(loaded: Loaded) -> WorkerPlan:
@@ -187,11 +189,7 @@ def _working_dir(loaded: Loaded) -> str:
     settings = loaded.settings
     if settings.working_dir is None:
         return ""
-    base = ""
-    if loaded.origin("working_dir").in_file and settings.config is not None:
-        base = os.path.dirname(settings.config)
-    # abspath asks for the current directory only if it must: a deploy may have removed it.
-    directory = os.path.abspath(os.path.join(base, settings.working_dir))
+    directory = loaded.beside(("working_dir",), settings.working_dir)
     if not loaded.surroundings.rehearsal and not Path(directory).is_dir():
         raise loaded.refusal(("working_dir",), f"{directory} is not a directory")
     return directory

@@ -7,7 +7,7 @@ import pytest
 from granian_d.errors import ConfigError
 from granian_d.settings import load, remarks, resolve
 from granian_d.settings.credentials import LARGEST_BYTES
-from granian_d.settings.kinds import Addresses, String
+from granian_d.settings.kinds import Addresses, Secret, String
 from granian_d.settings.options import OPTIONS
 from granian_d.settings.render import effective
 
@@ -38,7 +38,11 @@ def refused(safe, *argv):
 @pytest.mark.parametrize("source", ["argument", "variable", "file"])
 @pytest.mark.parametrize(
     "option",
-    [option for option in OPTIONS.values() if option.in_file and isinstance(option.kind, String)],
+    [
+        option
+        for option in OPTIONS.values()
+        if option.in_file and option.kind.holds_strings and not option.multiple
+    ],
     ids=lambda option: option.key,
 )
 def test_any_string_may_be_one(option, source, safe, tmp_path):
@@ -190,4 +194,4 @@ def test_a_rehearsal_without_the_directory_goes_on():
 
 def test_the_kinds_that_may_hold_one():
     kinds = {option.kind.__class__ for option in OPTIONS.values() if option.kind.holds_strings}
-    assert kinds == {String, Addresses}
+    assert kinds == {String, Secret, Addresses}

@@ -12,6 +12,7 @@ from granian_d.errors import ConfigError
 from granian_d.plan import decode, encode
 from granian_d.settings import load, resolve
 from granian_d.settings.options import OPTIONS
+from tests.certificates import Authority
 from tests.unit.settings.written import Sources, values
 
 # What must be set for an option to have a meaning, and what makes computed defaults stand still.
@@ -31,6 +32,30 @@ ON_THIS_MACHINE = {
     "working_dir": st.sampled_from(["/", "/usr"]),
 }
 PART_OF_CLASS = {"restart": {"master"}, "live": {"pool"}}
+PARTS_OF_WORKERS = {"worker", "listeners", "log", "access_log", "tls"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def certificates(tmp_path_factory):
+    """Files for the options of `ssl`, two of each that can stand for one another."""
+    directory = tmp_path_factory.mktemp("tls")
+    authority = Authority()
+    issued = authority.issue("localhost")
+    for name in ("one", "two"):
+        issued.write(directory, name)
+        (directory / f"{name}.ca").write_bytes(authority.pem)
+        (directory / f"{name}.crl").write_bytes(authority.revoke())
+    for name in ("certificate", "keyfile", "ca", "crl"):
+        suffix = {"certificate": "crt", "keyfile": "key"}.get(name, name)
+        ON_THIS_MACHINE[f"ssl.{name}"] = st.just(str(directory / f"two.{suffix}"))
+    pair = ["--ssl-certificate", f"{directory}/one.crt", "--ssl-keyfile", f"{directory}/one.key"]
+    for option in OPTIONS.values():
+        if option.path[0] == "ssl":
+            CONTEXT[option.key] = pair
+    for name in ("crl", "client_verify"):
+        CONTEXT[f"ssl.{name}"] = [*pair, "--ssl-ca", f"{directory}/one.ca"]
+    ON_THIS_MACHINE["ssl.sni"] = st.just(f"{directory}/two.crt,{directory}/two.key")
+    ON_THIS_MACHINE["ssl.ciphers"] = st.just("ECDHE+AESGCM")
 
 
 def plan_of(argv, environ=None, **facts):
@@ -67,7 +92,7 @@ def test_the_option_changes_the_plan(option, data, tmp_path):
     }
     assume(not (option.computed and not changed))  # the value that was computed anyway
     assert changed
-    assert changed <= PART_OF_CLASS.get(option.reload, {"worker", "listeners", "log", "access_log"})
+    assert changed <= PART_OF_CLASS.get(option.reload, PARTS_OF_WORKERS)
 
 
 def test_the_plan_of_the_defaults():

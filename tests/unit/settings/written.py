@@ -12,9 +12,20 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import strategies as st
 
 from granian_d.settings.addresses import Address
-from granian_d.settings.kinds import Addresses, Choice, Duration, Integer, Octal, String, Switch
+from granian_d.settings.kinds import (
+    Addresses,
+    Certificates,
+    Choice,
+    Duration,
+    FileNames,
+    Integer,
+    Octal,
+    String,
+    Switch,
+)
 from granian_d.settings.model import Listen
 from granian_d.settings.options import OPTIONS, Option
+from granian_d.settings.tls_options import Certificate
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,12 +78,20 @@ def _listen(draw: st.DrawFn) -> Listen:
     return Listen(address=address, **facts)
 
 
+def _certificate() -> st.SearchStrategy[Certificate]:
+    return st.builds(Certificate, certificate=_PATH, keyfile=_PATH)
+
+
 def values(option: Option) -> st.SearchStrategy[Any]:
     """Valid values of an option, as the model holds them."""
     low, high = option.minimum, option.maximum
     match option.kind:
         case _ if option.key in _OF_OPTION:
             return _OF_OPTION[option.key]
+        case Certificates():
+            return st.lists(_certificate(), min_size=1, max_size=3).map(tuple)
+        case FileNames():
+            return st.lists(_PATH, min_size=1, max_size=3).map(tuple)
         case Addresses():
             return st.lists(_listen(), min_size=1, max_size=3).map(tuple)
         case Switch():
