@@ -7,6 +7,7 @@ Neither end ever waits: the master must not hang on a worker that does not read.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import socket
@@ -52,13 +53,18 @@ class Reopen(NamedTuple):
     path: str
 
 
-Message = Ready | Leaving | Closed | Failed | Drain | Reopen
-_ALL: Final[tuple[Any, ...]] = (Ready, Leaving, Closed, Failed, Drain, Reopen)
+class Renew(NamedTuple):
+    """Master: certificates or ticket keys are new; a file in memory that holds them rides along."""
+
+
+Message = Ready | Leaving | Closed | Failed | Drain | Reopen | Renew
+_ALL: Final[tuple[Any, ...]] = (Ready, Leaving, Closed, Failed, Drain, Reopen, Renew)
 KINDS: Final = {kind.__name__: kind for kind in _ALL}
 
 # A reason may hold a traceback; a datagram must fit the socket's buffer (212992 bytes by default).
 MESSAGE_BYTES: Final = 1 << 17
 MESSAGE_FDS: Final = 4
+SEALS: Final = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
 
 class Gone(Exception):
@@ -116,7 +122,7 @@ class Channel:
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             _close_all(fds)
             raise Gone from error
-        if not isinstance(message, Reopen):
+        if not isinstance(message, (Reopen, Renew)):
             _close_all(fds)  # nobody asked for them
             fds = []
         return message, fds
@@ -148,6 +154,23 @@ def _parse(data: bytes) -> Message:
     return message
 
 
+def sealed_memory(octets: bytes) -> int:
+    """A descriptor of a file in memory, for what is too much for a message. It can only be read.
+
+    Raises:
+        OSError: the kernel gives none.
+    """
+    fd = os.memfd_create("granian-d", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        with os.fdopen(fd, "wb", closefd=False) as file:
+            file.write(octets)
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, SEALS)
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
+
+
 class Post(NamedTuple):
     """What the master hands to a new worker, besides the plan.
 
@@ -159,6 +182,8 @@ class Post(NamedTuple):
         master_pid: whose child it is.
         channel: its end of the wire to the master.
         listeners: the sockets to accept from, listening and non-blocking, with their plans.
+        contexts: of OpenSSL, for those that are secured; transport is a neighbour, so it is
+            not named here. None without TLS.
     """
 
     worker: int
@@ -168,3 +193,4 @@ class Post(NamedTuple):
     master_pid: int
     channel: Channel
     listeners: tuple[tuple[ListenerPlan, socket.socket], ...]
+    contexts: Any

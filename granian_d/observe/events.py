@@ -66,6 +66,17 @@ EVENTS: Final[dict[str, tuple[str, str]]] = {
         "Worker-{worker} (PID {pid}) made no progress for {stall_s:.1f} s: dumping its stacks",
     ),
     "worker_overdue": ("warning", "Killing worker-{worker} (PID {pid}): {reason}"),
+    # TLS
+    "tls_renewed": ("info", "Certificates read again: {names}"),
+    "tls_renewal_failed": ("error", "Certificates are not renewed, the old ones stay: {reason}"),
+    "tls_tickets_unshared": (
+        "warning",
+        (
+            "This Python hides its OpenSSL: the key of session tickets is not replaced, and new"
+            " certificates end what tickets were given out"
+        ),
+    ),
+    "tls_failed": ("debug", "TLS with {client} failed: {reason}"),
     # inside a worker
     "interface_note": ("warning", "{reason}"),
     "application_crashed": ("error", "Application callable raised an exception\n{traceback}"),

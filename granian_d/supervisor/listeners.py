@@ -243,11 +243,12 @@ def _refuse_live(path: str) -> None:
     raise ListenError(f"cannot listen on unix:{path}: process {owner} serves on it")
 
 
-def describe(sock: socket.socket) -> str:
+def describe(sock: socket.socket, *, tls: bool = False) -> str:
     """The address as people write it: http://127.0.0.1:8000, unix:/run/app.sock."""
     name = sock.getsockname()
     if sock.family == socket.AF_UNIX:
         text = os.fsdecode(name)
         return "unix:" + ("@" + text[1:] if text.startswith("\0") else text.removesuffix("~"))
     host, port = name[0], name[1]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    scheme = "https" if tls else "http"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

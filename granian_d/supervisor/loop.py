@@ -113,6 +113,7 @@ class _Loop:
         if now >= self._next_tick:
             self._next_tick = now + self._tick_s
             self._report_progress()
+            self._hands.look_at_certificates(now)
             pids = {worker.pid for worker in self._hands.children.values()}
             child.reap_strangers(pids | {planner.pid for planner in self._hands.planners})
         board = self._hands.scoreboard

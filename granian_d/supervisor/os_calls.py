@@ -6,7 +6,7 @@ import os
 import signal
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
-from granian_d.control.channel import Channel, Drain, Post, Reopen
+from granian_d.control.channel import Channel, Drain, Post, Renew, Reopen, sealed_memory
 from granian_d.errors import DaemonError
 from granian_d.supervisor import child, pid_file
 from granian_d.supervisor.child import Child, PlannerProcess
@@ -31,11 +31,12 @@ from granian_d.supervisor.vocabulary import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from granian_d.observe.log import Log
     from granian_d.observe.scoreboard import Scoreboard
     from granian_d.plan import DaemonPlan
+    from granian_d.supervisor.certificates import Certificates, Renewal
     from granian_d.systemd.activation import InheritedSocket
     from granian_d.systemd.notify import Notifier
 
@@ -92,6 +93,7 @@ class OsCalls:
         self.notifier = launch.notifier
         self.scoreboard = launch.scoreboard
         self.listeners = Listeners(launch.inherited)
+        self._certificates: Certificates | None = None  # until a plan has TLS
         self.children: dict[int, Child] = {}
         self.pids: dict[int, int] = {}  # outlives the child for as long as its end is reported
         self.plans: dict[int, DaemonPlan] = {}
@@ -131,7 +133,8 @@ class OsCalls:
 
         Raises:
             ListenError: an address cannot be had; nothing has changed then.
-            ConfigError: the pid file belongs to another daemon (first plan only).
+            ConfigError: the pid file belongs to another daemon (first plan only), or a certificate
+                cannot be used any more.
         """
         first = not self.plans
         if first:
@@ -140,6 +143,7 @@ class OsCalls:
         try:
             self.runtime.open_logs(plan)
             self.listeners.open(plan.listeners)
+            self._adopt_certificates(plan)
         except DaemonError:
             self._keep_committed()
             raise
@@ -157,6 +161,45 @@ class OsCalls:
         gone.channel.close()
         os.close(gone.pidfd)
         self.scoreboard.release(gone.row)
+
+    def look_at_certificates(self, now: float) -> None:
+        """Have workers use certificates that have changed on disk, and fresh ticket keys."""
+        if self._certificates is not None:
+            self._tell_renewals(self._certificates.look(now))
+
+    def _adopt_certificates(self, plan: DaemonPlan) -> None:
+        if plan.tls is None:
+            return
+        if self._certificates is None:
+            # OpenSSL is a tenth of the master's memory: only where it is wanted.
+            from granian_d.supervisor.certificates import Certificates  # noqa: PLC0415 - as above
+
+            self._certificates = Certificates()
+        self._tell_renewals([self._certificates.adopt(plan.tls)])
+
+    def _tell_renewals(self, renewals: Iterable[Renewal | None]) -> None:
+        for renewal in filter(None, renewals):
+            if renewal.unshared:
+                self._report(Report("tls_tickets_unshared", {}))
+            if renewal.names:
+                self._report(Report("tls_renewed", {"names": renewal.names}))
+            if renewal.fault:
+                self._report(Report("tls_renewal_failed", {"reason": renewal.fault}))
+            if renewal.material:
+                self._hand_out(renewal)
+
+    def _hand_out(self, renewal: Renewal) -> None:
+        """Give new certificates to the workers that serve by the plan they are for."""
+        try:
+            fd = sealed_memory(renewal.material)
+        except OSError as error:
+            self._report(Report("tls_renewal_failed", {"reason": str(error)}))
+            return
+        for worker in self.children.values():
+            plan = self.plans.get(worker.generation)  # none: it accepts no more
+            if plan is not None and plan.tls == renewal.plan:
+                worker.channel.send(Renew(), [fd])
+        os.close(fd)
 
     def _start_planner(self, _: StartPlanner) -> None:
         try:
@@ -202,6 +245,7 @@ class OsCalls:
             self._master_pid,
             theirs,
             listeners,
+            self._certificates and self._certificates.contexts(plan.tls),
         )
 
         def live() -> int:
@@ -270,6 +314,8 @@ class OsCalls:
         plan = self.plans[generation]
         self.plans = {generation: plan}
         self.listeners.retain(listener.key for listener in plan.listeners)
+        if self._certificates is not None:
+            self._certificates.retain(plan.tls)
 
     def _announce(self, command: Announce) -> None:
         if command.phase == "ready":
@@ -296,8 +342,10 @@ class OsCalls:
         self.runtime.log.event(command.event, **fields)
 
     def _report_listening(self, plan: DaemonPlan) -> None:
-        for sock in self.listeners.sockets(plan.listeners):
-            self._report(Report("listening", {"address": describe(sock)}))
+        for listener in plan.listeners:
+            for sock in self.listeners.sockets([listener]):
+                address = describe(sock, tls=listener.tls)
+                self._report(Report("listening", {"address": address}))
 
     def _exit(self, command: Exit) -> None:
         self.listeners.retain(())

@@ -2,28 +2,74 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
-from granian_d.engine.negotiate import plain
+from granian_d.engine.negotiate import plain, secured
+from granian_d.errors import ConfigError
 from granian_d.transport.contract import Door
 from granian_d.transport.proxy_protocol import behind_proxy
+from granian_d.transport.tls import Secured
+from granian_d.transport.tls_context import Contexts, decode, mute_odd_names
 
 if TYPE_CHECKING:
-    import socket
-    from collections.abc import Iterable
+    import asyncio
+    from collections.abc import Sequence
 
+    from granian_d.control.channel import Post
     from granian_d.engine.contract import EndpointMaker
+    from granian_d.http.message import Peer
+    from granian_d.observe.log import Log
     from granian_d.plan import DaemonPlan, ListenerPlan
 
 
-def doors(
-    plan: DaemonPlan, listeners: Iterable[tuple[ListenerPlan, socket.socket]]
-) -> tuple[Door, ...]:
-    """The doors of a worker, one for each socket."""
-    return tuple(Door(sock, _maker(plan, listener)) for listener, sock in listeners)
+class Doors:
+    """The doors of a worker, one for each socket; the secured ones share what secures them.
 
+    Attributes:
+        all: the doors.
+    """
 
-def _maker(plan: DaemonPlan, listener: ListenerPlan) -> EndpointMaker:
-    """The first endpoint of a connection, from the outside in."""
-    maker = plain(plan.worker.engine, plan.worker.http)
-    return behind_proxy(maker) if listener.proxy_protocol else maker
+    __slots__ = ("_log", "_plan", "_secured", "all")
+
+    def __init__(
+        self, plan: DaemonPlan, post: Post, log: Log, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self._plan = plan.tls
+        self._log = log
+        self._secured: Secured | None = None
+        if plan.tls is not None:
+            mute_odd_names()
+            self._secured = Secured(
+                post.contexts,
+                secured(plan.worker.engine, plan.worker.http),
+                plan.tls.handshake_timeout_s,
+                loop.call_soon,
+                self._failed,
+            )
+        self.all = tuple(Door(sock, self._maker(plan, entry)) for entry, sock in post.listeners)
+
+    def renew(self, fds: Sequence[int]) -> None:
+        """Use new certificates and ticket keys for the connections to come."""
+        for fd in fds:
+            try:
+                if self._plan is not None and self._secured is not None:
+                    # All workers have this file at the same offset: it is read without one.
+                    octets = os.pread(fd, os.fstat(fd).st_size, 0)
+                    self._secured.contexts = Contexts(self._plan, decode(octets))
+            except (ConfigError, OSError) as error:
+                self._log.event("tls_renewal_failed", reason=str(error))
+            finally:
+                os.close(fd)
+
+    def _maker(self, plan: DaemonPlan, listener: ListenerPlan) -> EndpointMaker:
+        """The first endpoint of a connection, from the outside in."""
+        maker = plain(plan.worker.engine, plan.worker.http)
+        if listener.tls:
+            assert self._secured is not None, "the planner grants no secured listener without TLS"
+            maker = self._secured
+        return behind_proxy(maker) if listener.proxy_protocol else maker
+
+    def _failed(self, peer: Peer, reason: str) -> None:
+        client = peer.client[0] if peer.client else "a local peer"
+        self._log.event("tls_failed", client=client, reason=reason)

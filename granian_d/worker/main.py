@@ -13,7 +13,7 @@ import traceback
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from granian_d.control.channel import Closed, Failed, Gone, Leaving, Ready, Reopen
+from granian_d.control.channel import Closed, Failed, Gone, Leaving, Ready, Renew, Reopen
 from granian_d.control.channel import Drain as DrainOrder
 from granian_d.errors import DaemonError
 from granian_d.http.turn import Turn
@@ -27,7 +27,7 @@ from granian_d.transport.deadlines import Deadlines
 from granian_d.worker import heartbeat, identity
 from granian_d.worker import loop as loops
 from granian_d.worker.dispatch import Dispatch
-from granian_d.worker.doors import doors
+from granian_d.worker.doors import Doors
 from granian_d.worker.drain import Drain
 from granian_d.worker.load import load_application
 
@@ -153,9 +153,10 @@ class _Worker:
             self._connections_changed,
             turn,
         )
+        self._doors = Doors(plan, post, desk.log, loop)
         self._acceptor = Acceptor(
             loop,
-            doors(plan, post.listeners),
+            self._doors.all,
             self._connections,
             plan.worker.backpressure,
             self._accept_failed,
@@ -199,6 +200,8 @@ class _Worker:
                     self._channel.send(Closed())
                 elif isinstance(message, Reopen):
                     self._reopen(message.path, fds)
+                elif isinstance(message, Renew):
+                    self._doors.renew(fds)
         except Gone:
             # The kernel kills this process with the master (identity.die_with); should the master
             # only have closed its end, nobody can order anything any more: leave in good order.

@@ -197,7 +197,7 @@ class Daemon:
     @property
     def port(self) -> int:
         """Port of its first TCP listener."""
-        tcp = [address for address in self.addresses if address.startswith("http://")]
+        tcp = [address for address in self.addresses if address.startswith("http")]
         return int(tcp[0].rsplit(":", 1)[1])
 
     def connection(self) -> Connection:
