@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from granian_d.interface.target import decode_path, fields_with_host
 
 if TYPE_CHECKING:
-    from granian_d.http.message import Peer, RequestHead
+    from granian_d.http.message import Peer, RequestHead, TlsFacts
 
 Scope = dict[str, Any]
 
@@ -47,7 +47,7 @@ def http_scope(head: RequestHead, peer: Peer, root_path: str, state: dict[str, A
     scope = template.copy()
     _fill(scope, head, state)
     scope["method"] = head.method
-    scope["extensions"] = _EXTENSIONS.copy()
+    _extend(scope, _EXTENSIONS)
     return scope
 
 
@@ -65,7 +65,7 @@ def session_scope(
     scope["type"] = "websocket"
     scope["scheme"] = _SCHEMES[peer.scheme]
     scope["subprotocols"] = list(subprotocols)
-    scope["extensions"] = _OF_SESSIONS.copy()
+    _extend(scope, _OF_SESSIONS)
     return scope
 
 
@@ -80,7 +80,28 @@ def _fill(scope: Scope, head: RequestHead, state: dict[str, Any]) -> None:
     scope["state"] = state.copy()
 
 
+def _extend(scope: Scope, extensions: dict[str, dict[str, Any]]) -> None:
+    """Put the extensions in; what is there already is that of TLS, of the template."""
+    tls = scope["extensions"]
+    scope["extensions"] = extensions.copy()
+    if tls is not None:
+        scope["extensions"]["tls"] = tls.copy()
+
+
 def _prepare(peer: Peer, root_path: str) -> Scope:
     """What the scopes of one connection have in common."""
     ends = {"server": peer.server, "client": peer.client, "scheme": peer.scheme}
-    return {**_TEMPLATE, **ends, "root_path": root_path}
+    tls = None if peer.tls is None else _tls(peer.tls)  # see _extend
+    return {**_TEMPLATE, **ends, "root_path": root_path, "extensions": tls}
+
+
+def _tls(facts: TlsFacts) -> dict[str, Any]:
+    """The extension "tls" (0.2). A client whose certificate is bad never gets as far as this."""
+    return {
+        "server_cert": facts.server_certificate,
+        "client_cert_chain": facts.client_chain,
+        "client_cert_name": facts.client_name or None,
+        "client_cert_error": None,
+        "tls_version": facts.version or None,
+        "cipher_suite": facts.cipher or None,
+    }

@@ -8,7 +8,7 @@ from granian_d.interface.rsgi.headers import Headers
 from granian_d.interface.target import decode_path
 
 if TYPE_CHECKING:
-    from granian_d.http.message import Peer, RequestHead
+    from granian_d.http.message import Peer, RequestHead, TlsFacts
 
 VERSION: Final = "1.6"
 
@@ -58,6 +58,11 @@ class Scope:
     def scheme(self) -> str:
         """`http` or `https`."""
         return self._peer.scheme
+
+    @property
+    def tls(self) -> TlsFacts | None:
+        """What the handshake came to; None without TLS. Not of RSGI: granian-d's own."""
+        return self._peer.tls
 
     @property
     def method(self) -> str:

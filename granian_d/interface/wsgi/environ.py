@@ -13,6 +13,7 @@ from granian_d import __version__
 from granian_d.http.fields import values
 from granian_d.interface.target import percent_decode
 from granian_d.interface.wsgi.file_wrapper import FileWrapper
+from granian_d.interface.wsgi.tls import tls_variables
 
 if TYPE_CHECKING:
     from granian_d.http.message import Fields, Peer, RequestHead
@@ -164,6 +165,8 @@ class Surroundings:
         if client is not None:
             template["REMOTE_ADDR"] = client[0]
             template["REMOTE_PORT"] = str(client[1])
+        if peer.tls is not None:
+            template.update(tls_variables(peer.tls))
         return template
 
     def _path_info(self, raw_path: bytes) -> str:

@@ -26,7 +26,7 @@ UNIX = Peer(None, ("/run/app.sock", None))
 
 def connected(ends: Peer) -> Peer:
     """The same ends, of another connection."""
-    return Peer(ends.client, ends.server, ends.scheme)
+    return Peer(ends.client, ends.server, ends.scheme, ends.tls)
 
 
 class Recorder:

@@ -5,9 +5,14 @@ import asyncio
 import pytest
 
 from granian_d.errors import LoadError
+from granian_d.http.message import Peer, TlsFacts
 from granian_d.interface.registry import load
 
 from .memory import TCP, TCP6, UNIX, MemoryExchange, context, request
+
+FACTS = TlsFacts(
+    0x0304, 0x1302, "TLS_AES_256_GCM_SHA384", "a.org", "OURS", ("ALICE", "CA"), "CN=alice"
+)
 
 
 def scope_of(run, exchange, **changes):
@@ -53,6 +58,32 @@ def test_the_whole_scope(run) -> None:
             "http.response.trailers": {},
         },
     }
+
+
+def test_tls(run) -> None:
+    peer = Peer(("192.0.2.7", 1), ("192.0.2.1", 443), "https", FACTS)
+    tls = scope_of(run, MemoryExchange(peer=peer))["extensions"]["tls"]
+    assert tls == {
+        "server_cert": "OURS",
+        "client_cert_chain": ("ALICE", "CA"),
+        "client_cert_name": "CN=alice",
+        "client_cert_error": None,
+        "tls_version": 0x0304,
+        "cipher_suite": 0x1302,
+    }
+    facts = TlsFacts(0x0303, 0, "ODD", "", "OURS", (), "")
+    peer = Peer(None, None, "https", facts)
+    tls = scope_of(run, MemoryExchange(peer=peer))["extensions"]["tls"]
+    assert tls["client_cert_chain"] == ()
+    assert tls["client_cert_name"] is tls["cipher_suite"] is None
+
+
+def test_an_application_may_change_what_it_was_told_of_tls(run) -> None:
+    exchange = MemoryExchange(peer=Peer(None, None, "https", FACTS))
+    scope_of(run, exchange)["extensions"]["tls"].clear()
+    again = MemoryExchange()
+    again.peer = exchange.peer
+    assert scope_of(run, again)["extensions"]["tls"]["server_cert"] == "OURS"
 
 
 def test_peers(run) -> None:

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from granian_d.errors import BodyTooLarge
+from granian_d.http.message import Peer, TlsFacts
 from granian_d.interface.registry import load
 from granian_d.interface.rsgi.headers import Headers, encode_headers
 from granian_d.interface.rsgi.scope import Scope
@@ -28,6 +29,11 @@ class TestScope:
         assert scope.authority is None
         assert scope.headers.items() == [("host", "example.org")]
         assert scope.headers is scope.headers
+
+    def test_tls(self) -> None:
+        facts = TlsFacts(0x0304, 0x1302, "AES", "", "OURS", (), "")
+        assert Scope(request(), Peer(None, None, "https", facts)).tls is facts
+        assert Scope(request(), TCP).tls is None
 
     def test_ends(self) -> None:
         scope = Scope(request(), TCP6)

@@ -7,6 +7,7 @@ import pytest
 
 from granian_d import __version__
 from granian_d.errors import LoadError
+from granian_d.http.message import Peer, TlsFacts
 from granian_d.interface.registry import load
 from granian_d.interface.wsgi.environ import CACHED_KEYS, CACHED_NAME_BYTES, Surroundings
 from granian_d.interface.wsgi.file_wrapper import FileWrapper
@@ -17,6 +18,28 @@ from .memory import TCP, TCP6, UNIX, connected, context, request
 def environ_of(head, peer=TCP, root_path="", multithread=True, multiprocess=False):
     surroundings = Surroundings(root_path, multithread, multiprocess)
     return surroundings.environ(head, connected(peer), io.BytesIO())
+
+
+def test_tls() -> None:
+    facts = TlsFacts(0x0303, 0xC02C, "ECDHE", "a.org", "OURS", ("ALICE", "CA"), "CN=Ren\xe9e")
+    environ = environ_of(request(b"/"), Peer(None, ("192.0.2.1", 443), "https", facts))
+    wanted = {
+        "HTTPS": "on",
+        "SSL_PROTOCOL": "TLSv1.2",
+        "SSL_CIPHER": "ECDHE",
+        "SSL_TLS_SNI": "a.org",
+        "SSL_CLIENT_VERIFY": "SUCCESS",
+        "SSL_CLIENT_CERT": "ALICE",
+        "SSL_CLIENT_S_DN": "CN=Ren\xc3\xa9e",  # UTF-8, each octet as a character
+    }
+    assert {name: environ[name] for name in environ if "SSL" in name or name == "HTTPS"} == wanted
+
+
+def test_tls_without_a_client_certificate() -> None:
+    facts = TlsFacts(0x0304, 0x1302, "AES", "", "OURS", (), "")
+    environ = environ_of(request(b"/"), Peer(None, ("192.0.2.1", 443), "https", facts))
+    assert environ["SSL_CLIENT_VERIFY"] == "NONE"
+    assert not {"SSL_CLIENT_CERT", "SSL_CLIENT_S_DN", "SSL_TLS_SNI"} & set(environ)
 
 
 def test_the_whole_environ() -> None:
