@@ -5,13 +5,14 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 ADDRESS := http://127.0.0.1:8000
 
-.PHONY: help run test test-all soak bench lint types floors pytest interpreted debug golden check-python clean FORCE
+.PHONY: help run test test-all soak tls-scan bench lint types floors pytest interpreted debug golden check-python clean FORCE
 
 help:
 	@echo "make run       serve examples/ on $(ADDRESS) with two workers"
 	@echo "make test      linters, types, import contract and all tests"
 	@echo "make test-all  the tests on every CPython from 3.11 to 3.14 found here"
 	@echo "make soak      reload under load for two minutes and count what is lost"
+	@echo "make tls-scan  what testssl and sslyze find in a daemon that speaks TLS"
 	@echo "make bench     granian-d beside its peers; BENCH_ARGS=--help lists what can be chosen"
 	@echo "make golden    render the sample configuration and the settings reference again"
 	@echo "make clean     remove what the other targets made"
@@ -99,6 +100,16 @@ debug: $(VENV)/.test build/debug
 soak: $(VENV)/.test $(VENV)/.built
 	@$(BIN)/python -m tests.process.soak
 
+# A slow proof too, about ten minutes: docs/results/tls-scan.md. sslyze pins what it needs, so it has
+# a venv of its own; testssl is looked for in PATH.
+.venv-scan/.made: | check-python
+	@$(PYTHON) -m venv .venv-scan
+	@.venv-scan/bin/python -m pip install --quiet --disable-pip-version-check 'sslyze>=6'
+	@touch $@
+
+tls-scan: $(VENV)/.test $(VENV)/.built .venv-scan/.made
+	@$(BIN)/python -m tests.process.tls_scan .venv-scan/bin/python
+
 # The peers have a venv of their own: nothing of theirs may be importable by granian-d.
 .venv-peers/.bench: pyproject.toml | check-python
 	@echo "Installing the peers into .venv-peers ..."
@@ -119,4 +130,4 @@ test-all:
 	@sh tests/every_python.sh
 
 clean:
-	rm -rf .venv .venv-3.* .venv-peers build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-3.* .venv-peers .venv-scan build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
