@@ -9,13 +9,12 @@ from __future__ import annotations
 import argparse
 import fnmatch
 import os
-import shutil
 import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from benchmarks import samples
+from benchmarks import load, samples
 from benchmarks.cases import CASES
 from benchmarks.conduct import sample
 from benchmarks.plot import chart
@@ -76,7 +75,7 @@ def measurements(
         for case in cases:
             print(f"\nround {number} of {rounds}: {case.title}", flush=True)
             for server in servers:
-                if case.name not in server.lacks:
+                if server.takes(case):
                     taken = steady_sample(case, server, cpus, seconds, number)
                     print(f"  {server.label:24} {line(taken, case)}", flush=True)
                     yield taken
@@ -102,16 +101,17 @@ def line(taken: Sample, case: Case) -> str:
 
 
 def run(chosen: argparse.Namespace) -> Run:
-    if shutil.which("wrk") is None:
-        sys.exit("wrk is missing: apt install wrk")
-    cases = matching(chosen.cases, [case.name for case in CASES])
+    named = matching(chosen.cases, [case.name for case in CASES])
+    cases = [case for case in CASES if case.name in named]
+    for missing in {why for case in cases if (why := load.missing(case))}:
+        sys.exit(missing)
     keys = matching(chosen.only, [server.key for server in SERVERS])
     picked = [server for server in SERVERS if server.key in keys]
     left_out = {server.key: why for server in picked if (why := server.missing())}
     for key, why in left_out.items():
         print(f"{key} is left out: {why}", file=sys.stderr)
     taken = measurements(
-        [case for case in CASES if case.name in cases],
+        cases,
         [server for server in picked if server.key not in left_out],
         chosen.rounds,
         chosen.seconds,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from benchmarks.apps.answers import FILE_BYTES, HELLO, TEN_KIB
 
@@ -11,7 +11,11 @@ FILE_CONTENT: Final = (TEN_KIB * 5)[:FILE_BYTES]
 
 LOAD: Final = ("rate", "cpu_us", "p50_us", "p99_us", "pss_kib", "uss_kib", "busy")
 LOGGED: Final = (*LOAD, "logged")
+H2: Final = ("rate", "cpu_us", "mean_us", "pss_kib", "uss_kib", "busy")
 IDLE: Final = ("pss_per_connection_b", "uss_per_connection_b", "pss_kib", "uss_kib")
+
+
+Protocol = Literal["http/1.1", "h2", "websocket"]
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,10 @@ class Case:
         answer: the body that is expected, always with a 200.
         body: of the request; None is a GET.
         script: wrk's, in benchmarks/wrk; it sends the same method and body.
-        connections: kept by wrk, or held idle.
+        protocol: what is spoken, and by that who loads: wrk, h2load or ws_load.
+        tls: with a certificate of the run's own.
+        connections: kept under load, or held idle.
+        in_flight: requests or messages under way on each of them.
         idle: connections are held without requests, and wrk has no part in it.
         shows: the figures of its table, in order.
     """
@@ -36,11 +43,19 @@ class Case:
     answer: bytes = HELLO
     body: bytes | None = None
     script: str = "report.lua"
+    protocol: Protocol = "http/1.1"
+    tls: bool = False
     connections: int = 64
+    in_flight: int = 1
     workers: int = 1
     access_log: bool = False
     idle: bool = False
     shows: tuple[str, ...] = LOAD
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What a server must be able to speak, beyond HTTP/1.1."""
+        return frozenset({self.protocol, "tls" if self.tls else "http/1.1"}) - {"http/1.1"}
 
 
 CASES: Final = (
@@ -54,5 +69,21 @@ CASES: Final = (
     Case("two-workers", "Hello with two workers", workers=2),
     Case("four-workers", "Hello with four workers, for their memory", workers=4),
     Case("close", "Hello, a new connection for each request", script="close.lua"),
+    Case(
+        "h2",
+        "HTTP/2: hello, 16 connections with 16 streams each",
+        protocol="h2",
+        connections=16,
+        in_flight=16,
+        shows=H2,
+    ),
+    Case(
+        "websocket",
+        "WebSocket: echo of 32 bytes, 32 connections with 8 messages under way",
+        protocol="websocket",
+        connections=32,
+        in_flight=8,
+    ),
+    Case("tls", "TLS: hello on 64 connections that are kept", tls=True),
     Case("idle", "10 000 idle connections", connections=10_000, idle=True, shows=IDLE),
 )

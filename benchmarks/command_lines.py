@@ -14,9 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from benchmarks.cases import Protocol
+
 BACKLOG: Final = "2048"
 SPARE_CONNECTIONS: Final = 1024
 KEEP_ALIVE_S: Final = "75"
+UVICORN_WS: Final = "websockets-sansio"  # the fastest of its three
 
 
 @dataclass(frozen=True)
@@ -27,11 +30,30 @@ class Setup:
     connections: int
     workers: int
     access_log: bool
+    protocol: Protocol
+    tls: bool
     directory: Path
 
     @property
     def address(self) -> str:
         return f"127.0.0.1:{self.port}"
+
+    @property
+    def http(self) -> str:
+        """The version of HTTP that is wanted: no server has to find it out."""
+        return "2" if self.protocol == "h2" else "1"
+
+    @property
+    def websocket(self) -> bool:
+        return self.protocol == "websocket"
+
+    @property
+    def certificate(self) -> str:
+        return str(self.directory / "certificate.pem")
+
+    @property
+    def key(self) -> str:
+        return str(self.directory / "key.pem")
 
     @property
     def room(self) -> str:
@@ -50,8 +72,10 @@ def granian_d(interface: str) -> Callable[[Setup], list[str]]:
             *("--host", "127.0.0.1", "--port", str(setup.port), "--workers", str(setup.workers)),
             *(("--blocking-threads", "1") if interface == "wsgi" else ()),
             *("--backlog", BACKLOG, "--backpressure", setup.room),
-            *("--http1-keep-alive-timeout", KEEP_ALIVE_S),
+            *("--http1-keep-alive-timeout", KEEP_ALIVE_S, "--http", setup.http),
+            *(("--ws",) if setup.websocket else ("--no-ws",)),
             *(("--access-log",) if setup.access_log else ()),
+            *_certificate(setup, "--ssl-certificate"),
         ]
 
     return arguments
@@ -62,22 +86,30 @@ def granian(interface: str) -> Callable[[Setup], list[str]]:
         return [
             *(application(interface), "--interface", interface, "--loop", "uvloop"),
             *("--host", "127.0.0.1", "--port", str(setup.port), "--workers", str(setup.workers)),
-            *("--runtime-threads", "1", "--blocking-threads", "1", "--http", "1", "--no-ws"),
+            *("--runtime-threads", "1", "--blocking-threads", "1", "--http", setup.http),
+            *(("--ws",) if setup.websocket else ("--no-ws",)),
             *("--backlog", BACKLOG, "--backpressure", setup.room),
             *("--http1-header-read-timeout", "60000"),  # its keep-alive time; more it does not take
             *(("--access-log",) if setup.access_log else ()),
+            *_certificate(setup, "--ssl-certificate"),
         ]
 
     return arguments
 
 
+def _certificate(setup: Setup, option: str) -> tuple[str, ...]:
+    """The options of a server that has one for the certificate and --ssl-keyfile for its key."""
+    return (option, setup.certificate, "--ssl-keyfile", setup.key) if setup.tls else ()
+
+
 def uvicorn(setup: Setup) -> list[str]:
     return [
         *(application("asgi"), "--loop", "uvloop", "--http", "httptools"),
-        *("--ws", "none", "--no-proxy-headers"),
+        *("--ws", UVICORN_WS if setup.websocket else "none", "--no-proxy-headers"),
         *("--host", "127.0.0.1", "--port", str(setup.port), "--workers", str(setup.workers)),
         *("--backlog", BACKLOG, "--timeout-keep-alive", KEEP_ALIVE_S),
         *(() if setup.access_log else ("--no-access-log",)),
+        *_certificate(setup, "--ssl-certfile"),
     ]
 
 

@@ -56,7 +56,7 @@ def sample(case: Case, server: Server, cpus: list[int], seconds: int, number: in
         if case.idle:
             idle.allow(case.connections)
         with running(server, case, as_list(shares.server)) as started:
-            answer.check(case, started.port)
+            answer.check(case, started)
             if case.idle:
                 figures = under_idle(case, started)
             else:
@@ -111,8 +111,7 @@ def under_load(case: Case, started: Running, cpus: Cpus, seconds: int) -> dict[s
     figures = {
         "rate": seen.rate,
         "cpu_us": spent.server_s / seen.requests * 1e6,
-        "p50_us": seen.p50_us,
-        "p99_us": seen.p99_us,
+        **seen.times_us,
         "pss_kib": memory.pss_kib,
         "uss_kib": memory.uss_kib,
         "busy": spent.server_s / spent.real_s,

@@ -1,57 +1,144 @@
-"""Load by wrk, and what it counted."""
+"""Load by wrk, h2load or ws_load, and what it counted."""
 
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import subprocess
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.running import Failed
 from benchmarks.servers import ROOT
 
 if TYPE_CHECKING:
-    from benchmarks.cases import Case
+    from collections.abc import Callable
+
+    from benchmarks.cases import Case, Protocol
+
+WS_LOAD: Final = ROOT / "build" / "ws_load"
+WS_SOURCE: Final = ROOT / "benchmarks" / "ws_load.c"
+UNITS_US: Final = {"us": 1.0, "ms": 1e3, "s": 1e6}
 
 
 @dataclass(frozen=True)
 class Load:
-    """One run of wrk. `errors` are its socket errors and the answers above 399."""
+    """What one run of a load generator has counted.
+
+    Attributes:
+        errors: of sockets, and answers above 399.
+        times_us: of a request, by the names of figures.
+    """
 
     requests: int
-    spent_us: int
-    p50_us: int
-    p99_us: int
+    spent_us: float
     errors: int
+    times_us: dict[str, float]
 
     @property
     def rate(self) -> float:
         return self.requests / self.spent_us * 1e6
 
 
+def wrk(case: Case, port: int, seconds: int) -> list[str]:
+    scheme = "https" if case.tls else "http"
+    return [
+        *("wrk", "--threads", "1", "--connections", str(case.connections)),
+        *("--duration", f"{seconds}s", "--script", f"benchmarks/wrk/{case.script}"),
+        f"{scheme}://127.0.0.1:{port}{case.path}",
+    ]
+
+
+def h2load(case: Case, port: int, seconds: int) -> list[str]:
+    """Without TLS, and so with prior knowledge (RFC 9113 3.3)."""
+    return [
+        *("h2load", "--threads", "1", "--clients", str(case.connections)),
+        *("--max-concurrent-streams", str(case.in_flight), "--duration", str(seconds)),
+        f"http://127.0.0.1:{port}{case.path}",
+    ]
+
+
+def ws_load(case: Case, port: int, seconds: int) -> list[str]:
+    return [str(WS_LOAD), str(port), str(case.connections), str(case.in_flight), str(seconds)]
+
+
+def counted(output: str) -> Load:
+    """The last line that wrk and ws_load write, one JSON object."""
+    said: dict[str, Any] = json.loads(output.splitlines()[-1])
+    errors = sum(said.get(kind, 0) for kind in ("connect", "read", "write", "timeout", "status"))
+    times_us = {name: said[name] for name in ("p50_us", "p99_us")}
+    return Load(said["requests"], said["spent_us"], errors, times_us)
+
+
+def counted_by_h2load(output: str) -> Load:
+    """Its summary. Of times it tells least, largest and mean."""
+    finished = re.search(r"^finished in ([0-9.]+)(us|ms|s),", output, re.MULTILINE)
+    requests = re.search(r"(\d+) succeeded, (\d+) failed, (\d+) errored, (\d+) timeout", output)
+    times = re.search(
+        r"^time for request:(?: +[0-9.]+(?:us|ms|s)){2} +([0-9.]+)(us|ms|s)", output, re.MULTILINE
+    )
+    if finished is None or requests is None or times is None:
+        raise ValueError(f"h2load said {output!r}")
+    succeeded, *failures = map(int, requests.groups())
+    spent_us = float(finished[1]) * UNITS_US[finished[2]]
+    mean_us = float(times[1]) * UNITS_US[times[2]]
+    # What errored or timed out has failed, too. Requests under way at the end count nowhere.
+    return Load(succeeded, spent_us, failures[0], {"mean_us": mean_us})
+
+
+@dataclass(frozen=True)
+class Generator:
+    """Who loads: its command line for a case, a port and a time, and how its output is read."""
+
+    command: Callable[[Case, int, int], list[str]]
+    read: Callable[[str], Load]
+    program: str
+    package: str
+
+
+GENERATORS: Final[dict[Protocol, Generator]] = {
+    "http/1.1": Generator(wrk, counted, "wrk", "wrk"),
+    "h2": Generator(h2load, counted_by_h2load, "h2load", "nghttp2-client"),
+    "websocket": Generator(ws_load, counted, "cc", "gcc libc6-dev"),
+}
+
+
+def missing(case: Case) -> str | None:
+    """What has to be installed before the case can be loaded."""
+    generator = GENERATORS[case.protocol]
+    if shutil.which(generator.program):
+        return None
+    return f"{generator.program} is missing: apt install {generator.package}"
+
+
+def compile_ws_load() -> None:
+    if WS_LOAD.exists() and WS_LOAD.stat().st_mtime >= WS_SOURCE.stat().st_mtime:
+        return
+    WS_LOAD.parent.mkdir(exist_ok=True)
+    subprocess.run(["cc", "-O2", "-Wall", "-o", str(WS_LOAD), str(WS_SOURCE)], check=True)
+
+
 def drive(case: Case, port: int, seconds: int, cpus: str) -> Load:
-    """Let wrk ask for that long, with one thread on these CPUs.
+    """Load a server for that long, with one thread on these CPUs.
 
     Raises:
-        Failed: wrk came to nothing, or no request was answered.
+        Failed: the load generator came to nothing, or no request was answered.
     """
-    command = [
-        *("taskset", "--cpu-list", cpus, "wrk", "--threads", "1"),
-        *("--connections", str(case.connections), "--duration", f"{seconds}s"),
-        *("--script", f"benchmarks/wrk/{case.script}", f"http://127.0.0.1:{port}{case.path}"),
-    ]
+    generator = GENERATORS[case.protocol]
+    if case.protocol == "websocket":
+        compile_ws_load()
+    command = ["taskset", "--cpu-list", cpus, *generator.command(case, port, seconds)]
+    name = command[3].rpartition("/")[2]
     try:
         done = subprocess.run(
             command, cwd=ROOT, capture_output=True, text=True, timeout=seconds + 30, check=True
         )
-        counted: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        load = generator.read(done.stdout)
     except subprocess.CalledProcessError as error:
-        raise Failed(f"wrk: {error.stderr.strip()}") from error
+        raise Failed(f"{name}: {error.stderr.strip()}") from error
     except (subprocess.TimeoutExpired, ValueError, IndexError) as error:
-        raise Failed(f"wrk: {error}") from error
-    if not counted["requests"]:
+        raise Failed(f"{name}: {error}") from error
+    if not load.requests:
         raise Failed("no request was answered")
-    errors = sum(counted[kind] for kind in ("connect", "read", "write", "timeout", "status"))
-    return Load(
-        counted["requests"], counted["spent_us"], counted["p50_us"], counted["p99_us"], errors
-    )
+    return load

@@ -41,12 +41,14 @@ class Running:
 
     Attributes:
         port: where.
+        certificate: that it shows, with TLS.
         tree: its processes.
         requests_log: where it logs requests.
     """
 
     def __init__(self, process: subprocess.Popen[bytes], setup: Setup, server: Server) -> None:
         self.port = setup.port
+        self.certificate = setup.certificate
         self.tree = Tree(process.pid)
         self.requests_log = setup.directory / server.requests_log
 
@@ -63,7 +65,17 @@ def running(server: Server, case: Case, cpus: str) -> Iterator[Running]:
         directory = Path(name)
         directory.chmod(0o755)  # nginx reads the file as another user
         (directory / "file").write_bytes(FILE_CONTENT)
-        setup = Setup(free_port(), case.connections, case.workers, case.access_log, directory)
+        setup = Setup(
+            port=free_port(),
+            connections=case.connections * (1 if case.protocol == "http/1.1" else case.in_flight),
+            workers=case.workers,
+            access_log=case.access_log,
+            protocol=case.protocol,
+            tls=case.tls,
+            directory=directory,
+        )
+        if case.tls:
+            make_certificate(setup)
         output = directory / "output.log"
         command = ["taskset", "--cpu-list", cpus, *server.command(setup)]
         with output.open("wb") as log:
@@ -85,6 +97,20 @@ def running(server: Server, case: Case, cpus: str) -> Iterator[Running]:
             raise Failed(f"{failed}; it ended with status {process.returncode}") from failed
         finally:
             stop(process, server.stop_signal)
+
+
+def make_certificate(setup: Setup) -> None:
+    """ECDSA P-256, for a day; its maker is nobody but itself."""
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    command += ["-nodes", "-days", "1", "-subj", "/CN=localhost"]
+    command += ["-addext", "subjectAltName=IP:127.0.0.1"]
+    command += ["-out", setup.certificate, "-keyout", setup.key]
+    try:
+        subprocess.run(command, capture_output=True, text=True, check=True)
+    except FileNotFoundError as error:
+        raise Failed("openssl is missing: apt install openssl") from error
+    except subprocess.CalledProcessError as error:
+        raise Failed(f"openssl: {error.stderr.strip()}") from error
 
 
 def environment(directory: Path) -> dict[str, str]:

@@ -28,6 +28,7 @@ FIGURES: Final = {
     "cpu_us": Figure("CPU us/request", form=".1f"),
     "p50_us": Figure("p50 ms", 1e-3, ".2f"),
     "p99_us": Figure("p99 ms", 1e-3, ".2f"),
+    "mean_us": Figure("mean ms", 1e-3, ".2f"),
     "pss_kib": Figure("PSS MiB", 1 / 1024, ".1f"),
     "uss_kib": Figure("USS MiB", 1 / 1024, ".1f"),
     "busy": Figure("CPUs busy", form=".2f"),

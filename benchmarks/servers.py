@@ -15,6 +15,7 @@ from benchmarks import command_lines as start
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from benchmarks.cases import Case
     from benchmarks.command_lines import Setup
 
 ROOT: Final = Path(__file__).parents[1]
@@ -35,6 +36,7 @@ class Server:
         interface: what the application speaks; "none" has no application.
         program: a path, or a name to be searched for.
         arguments: of the program, for a setup.
+        speaks: what it is measured with beyond HTTP/1.1: h2, websocket, tls.
         lacks: names of cases that it cannot be measured in, and why.
         requests_log: where it logs requests, in the setup's directory.
         stop_signal: ends it, workers and all.
@@ -45,6 +47,7 @@ class Server:
     interface: str
     program: str
     arguments: Callable[[Setup], list[str]]
+    speaks: frozenset[str] = frozenset()
     lacks: dict[str, str] = field(default_factory=dict)
     requests_log: str = "output.log"
     stop_signal: signal.Signals = signal.SIGTERM
@@ -52,6 +55,10 @@ class Server:
     def command(self, setup: Setup) -> list[str]:
         program = shutil.which(self.program, path=SEARCHED) or self.program
         return [program, *self.arguments(setup)]
+
+    def takes(self, case: Case) -> bool:
+        """Whether it is measured in this case."""
+        return case.name not in self.lacks and case.needs <= self.speaks
 
     def missing(self) -> str | None:
         """What has to be installed before it can be measured."""
@@ -74,11 +81,15 @@ SYNC: Final = {**THREAD, "idle": "its sync worker closes each connection"}
 UNLOGGED: Final = {"access-log": "it has no access log"}
 NO_APPLICATION: Final = dict.fromkeys(("get-10k", "post-10k", "pause"), "it has no application")
 
+ALL: Final = frozenset(("h2", "websocket", "tls"))
+
 SERVERS: Final = (
-    Server("ours.asgi", "granian-d asgi", "asgi", GRANIAN_D, start.granian_d("asgi")),
-    Server("granian.asgi", "granian asgi", "asgi", GRANIAN, start.granian("asgi")),
-    Server("uvicorn.asgi", "uvicorn asgi", "asgi", UVICORN, start.uvicorn),
-    Server("hypercorn.asgi", "hypercorn asgi", "asgi", HYPERCORN, start.hypercorn),
+    Server("ours.asgi", "granian-d asgi", "asgi", GRANIAN_D, start.granian_d("asgi"), ALL),
+    Server("granian.asgi", "granian asgi", "asgi", GRANIAN, start.granian("asgi"), ALL),
+    Server("uvicorn.asgi", "uvicorn asgi", "asgi", UVICORN, start.uvicorn, ALL - {"h2"}),
+    Server(
+        "hypercorn.asgi", "hypercorn asgi", "asgi", HYPERCORN, start.hypercorn, frozenset({"h2"})
+    ),
     Server("gunicorn.asgi", "gunicorn asgi", "asgi", GUNICORN, start.gunicorn("asgi", "asgi")),
     Server(
         "fastpysgi.asgi",
@@ -89,17 +100,17 @@ SERVERS: Final = (
         lacks=UNLOGGED,
         stop_signal=signal.SIGINT,
     ),
-    Server("ours.rsgi", "granian-d rsgi", "rsgi", GRANIAN_D, start.granian_d("rsgi")),
-    Server("granian.rsgi", "granian rsgi", "rsgi", GRANIAN, start.granian("rsgi")),
-    Server("ours.wsgi", "granian-d wsgi", "wsgi", GRANIAN_D, start.granian_d("wsgi"), THREAD),
-    Server("granian.wsgi", "granian wsgi", "wsgi", GRANIAN, start.granian("wsgi"), THREAD),
+    Server("ours.rsgi", "granian-d rsgi", "rsgi", GRANIAN_D, start.granian_d("rsgi"), ALL),
+    Server("granian.rsgi", "granian rsgi", "rsgi", GRANIAN, start.granian("rsgi"), ALL),
+    Server("ours.wsgi", "granian-d wsgi", "wsgi", GRANIAN_D, start.granian_d("wsgi"), lacks=THREAD),
+    Server("granian.wsgi", "granian wsgi", "wsgi", GRANIAN, start.granian("wsgi"), lacks=THREAD),
     Server(
         "gunicorn.gthread",
         "gunicorn wsgi, gthread",
         "wsgi",
         GUNICORN,
         start.gunicorn("wsgi", "gthread"),
-        THREAD,
+        lacks=THREAD,
     ),
     Server(
         "gunicorn.sync",
@@ -107,7 +118,7 @@ SERVERS: Final = (
         "wsgi",
         GUNICORN,
         start.gunicorn("wsgi", "sync"),
-        SYNC,
+        lacks=SYNC,
     ),
     Server(
         "fastpysgi.wsgi",

@@ -16,12 +16,12 @@ from typing import Any, Final
 import granian_d
 from benchmarks.servers import PYTHON, SEARCHED
 
-OURS: Final = ("granian-d", "uvloop", "h11")
+OURS: Final = ("granian-d", "uvloop", "h11", "h2", "wsproto")
 THEIRS: Final = (
     *("granian", "uvicorn", "hypercorn", "gunicorn", "gunicorn_h1c", "fastpysgi"),
-    *("uvloop", "httptools", "h11"),
+    *("uvloop", "httptools", "h11", "h2", "websockets"),
 )
-TOOLS: Final = ("nginx", "wrk")
+TOOLS: Final = {"nginx": "-v", "wrk": "-v", "h2load": "--version"}  # and how each tells
 
 # Run by each virtual environment's own interpreter.
 VERSIONS: Final = """
@@ -48,7 +48,7 @@ def surroundings(rounds: int, seconds: int) -> dict[str, Any]:
         "seconds": seconds,
         "ours": versions(sys.executable, OURS) | {"compiled modules": compiled_modules()},
         "theirs": versions(PYTHON, THEIRS),
-        "tools": {name: tool_version(name) for name in TOOLS},
+        "tools": {name: tool_version(name, flag) for name, flag in TOOLS.items()},
     }
 
 
@@ -72,11 +72,11 @@ def compiled_modules() -> str:
     return str(sum(1 for _ in Path(granian_d.__file__).parent.rglob("*.so")))
 
 
-def tool_version(name: str) -> str:
+def tool_version(name: str, flag: str) -> str:
     program = shutil.which(name, path=SEARCHED)
     if program is None:
         return "missing"
-    # Both write it to one of the two outputs, and wrk ends with 1.
-    done = subprocess.run([program, "-v"], capture_output=True, text=True, check=False)
+    # Each writes it to one of the two outputs, and wrk ends with 1.
+    done = subprocess.run([program, flag], capture_output=True, text=True, check=False)
     match = re.search(r"\d+\.\d+(?:\.\d+)?", done.stdout + done.stderr)
     return match[0] if match else "unknown"

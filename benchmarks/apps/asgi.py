@@ -52,9 +52,18 @@ async def lifespan(_scope, receive, send):
     await send({"type": "lifespan.shutdown.complete"})
 
 
+async def websocket(_scope, receive, send):
+    await receive()
+    await send({"type": "websocket.accept"})
+    while (message := await receive())["type"] == "websocket.receive":
+        await send({"type": "websocket.send", "text": message["text"]})
+
+
+KINDS = {"lifespan": lifespan, "websocket": websocket}
 ROUTES = {"/hello": hello, "/10k": ten_kib, "/echo": echo, "/pause": pause, "/file": file}
 
 
 async def app(scope, receive, send):
-    handler = ROUTES[scope["path"]] if scope["type"] == "http" else lifespan
+    kind = scope["type"]
+    handler = ROUTES[scope["path"]] if kind == "http" else KINDS[kind]
     await handler(scope, receive, send)

@@ -28,8 +28,17 @@ async def file(protocol):
     protocol.response_file(200, TEXT, FILE)
 
 
+CLOSE = 0  # the kind of a message that ends a conversation
+
+
+async def websocket(protocol):
+    transport = await protocol.accept()
+    while (message := await transport.receive()).kind != CLOSE:
+        await transport.send_str(message.data)
+
+
 ROUTES = {"/hello": hello, "/10k": ten_kib, "/echo": echo, "/pause": pause, "/file": file}
 
 
 async def app(scope, protocol):
-    await ROUTES[scope.path](protocol)
+    await (websocket if scope.proto == "ws" else ROUTES[scope.path])(protocol)
