@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import struct
 from typing import TYPE_CHECKING
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import (
-    ConnectionTerminated,
     DataReceived,
     ResponseReceived,
     StreamEnded,
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 READ_BYTES = 65536
+HEADER_BYTES = 9  # of a frame (RFC 9113 4.1)
+GOAWAY = 7
 
 
 class Streams:
@@ -40,7 +42,7 @@ class Streams:
         self._head.append((":authority", "localhost"))
         self._h2 = H2Connection(H2Configuration(header_encoding=None))
         self._bodies: dict[int, bytearray] = {}
-        self._last_id = 2**31 - 1  # the streams above it were not processed, says the server
+        self._held = bytearray()
         self._leaving = False
         self.lost: list[str] = []
 
@@ -54,7 +56,7 @@ class Streams:
             if not data:
                 self._lose_all("the connection ended")
                 break
-            for event in self._h2.receive_data(data):
+            for event in self._h2.receive_data(self._without_goaway(data)):
                 self._take(event)
             self._ask()
         writer.write(self._h2.data_to_send())
@@ -77,16 +79,29 @@ class Streams:
         elif isinstance(event, StreamReset):
             self._bodies.pop(event.stream_id, None)
             self.lost.append(f"reset with {event.error_code}")
-        elif isinstance(event, ConnectionTerminated):
-            self._heed(event)
 
-    def _heed(self, event: ConnectionTerminated) -> None:
+    def _without_goaway(self, data: bytes) -> bytes:
+        """Whole frames for the library, which takes a GOAWAY for the end of all streams."""
+        self._held += data
+        frames = bytearray()
+        while len(self._held) >= HEADER_BYTES:
+            size = HEADER_BYTES + int.from_bytes(self._held[:3], "big")
+            if len(self._held) < size:
+                break
+            if self._held[3] == GOAWAY:
+                self._heed(self._held[HEADER_BYTES:size])
+            else:
+                frames += self._held[:size]
+            del self._held[:size]
+        return bytes(frames)
+
+    def _heed(self, goaway: bytes) -> None:
         """RFC 9113 6.8: what lies above the last id may be asked for again, elsewhere."""
         self._leaving = True
-        if event.error_code:
-            self._lose_all(f"GOAWAY with {event.error_code}")
-        self._last_id = event.last_stream_id or 0
-        for stream_id in [number for number in self._bodies if number > self._last_id]:
+        last_id, code = struct.unpack("!II", goaway[:8])
+        if code:
+            self._lose_all(f"GOAWAY with {code}")
+        for stream_id in [number for number in self._bodies if number > last_id]:
             del self._bodies[stream_id]
 
     def _lose_all(self, why: str) -> None:

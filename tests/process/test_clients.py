@@ -41,8 +41,16 @@ async def versions(scope, receive, send):
 
 @pytest.fixture(params=ENGINES)
 def daemon(request, tmp_path):
-    (tmp_path / "site.py").write_text(APP)
-    arguments = ("site:versions", "--interface", "asgi", "--port", "0", "--engine", request.param)
+    (tmp_path / "clients.py").write_text(APP)
+    arguments = (
+        "clients:versions",
+        "--interface",
+        "asgi",
+        "--port",
+        "0",
+        "--engine",
+        request.param,
+    )
     with Daemon(tmp_path, arguments=arguments) as daemon:
         yield daemon
 

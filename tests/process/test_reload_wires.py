@@ -27,7 +27,10 @@ async def app(scope, receive, send):
     await receive()
     await send({"type": "websocket.accept"})
     while (message := await receive())["type"] == "websocket.receive":
-        await send({"type": "websocket.send", "text": message["text"] + " " + VERSION})
+        try:
+            await send({"type": "websocket.send", "text": message["text"] + " " + VERSION})
+        except OSError:
+            pass
     with open("ends", "a") as ends:
         ends.write(f"{message['code']}\\n")
 """
