@@ -80,11 +80,12 @@ def test_tls_1_2_where_it_is_wanted(serve, table, authority, engine):
         connection.close()
 
 
-def test_http_2_by_alpn(serve, table, authority, tmp_path):
+@pytest.mark.parametrize("engine", ["native", "pure"])
+def test_http_2_by_alpn(serve, table, authority, tmp_path, engine):
     curl = shutil.which("curl")
     if curl is None:
         pytest.skip("curl is not installed")
-    daemon = serve(1, table())
+    daemon = serve(1, f'engine = "{engine}"\n' + table())
     (tmp_path / "ca.crt").write_bytes(authority.pem)
     url = f"https://localhost:{daemon.port}/"
     for flag, version in (("--http2", "2"), ("--http1.1", "1.1")):

@@ -7,6 +7,7 @@ from typing import ClassVar
 import pytest
 
 from granian_d.errors import Disconnected, FlowError, InvalidResponse, SessionClosed
+from granian_d.http.message import Peer, TlsFacts
 from granian_d.interface.asgi.dialogue import MOMENTS, PHASES
 from granian_d.interface.registry import load
 
@@ -96,6 +97,14 @@ class TestScope:
         scope = self.see(converse, MemorySession(asked(b"/x", version="2")))
         assert (scope["http_version"], scope["headers"]) == ("2", [(b"host", b"example.org")])
         assert "method" not in scope
+
+    def test_tls(self, converse) -> None:
+        facts = TlsFacts(0x0304, 0x1302, "AES", "a.org", "OURS", (), "")
+        peer = Peer(("192.0.2.7", 1), ("192.0.2.1", 443), "https", facts)
+        scope = self.see(converse, MemorySession(asked(), peer=peer))
+        assert scope["scheme"] == "wss"
+        assert set(scope["extensions"]) == {"websocket.http.response", "tls"}
+        assert scope["extensions"]["tls"]["tls_version"] == 0x0304
 
     def test_peers(self, converse) -> None:
         scope = self.see(converse, MemorySession(peer=TCP6))
