@@ -33,3 +33,8 @@ cdef RequestHead read_head(
     Facts* facts,
     Section section,
 )
+
+
+cdef str method_name(const char* data, Py_ssize_t size)
+cdef const char* path_end(const char* at, const char* end) noexcept nogil
+cdef bint is_host(const char* value, Py_ssize_t size) noexcept nogil

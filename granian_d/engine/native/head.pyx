@@ -63,7 +63,7 @@ cdef RequestHead read_head(
     cdef const char* end = data + size
     cdef const char* at = data
     cdef const char* path
-    cdef const char* path_end
+    cdef const char* behind_path
     cdef const char* query
     cdef const char* query_end
     cdef const char* method_end
@@ -78,7 +78,7 @@ cdef RequestHead read_head(
     method_end = at
     at += 1
     path = at
-    path_end = at = _path_end(at, end)
+    behind_path = at = path_end(at, end)
     if at == NULL:
         return None
     query = query_end = at
@@ -101,7 +101,7 @@ cdef RequestHead read_head(
     at = _read_section(at, end, most_fields, section)
     if at == NULL or not _agree(section, old):
         return None
-    name = _method(data, method_end - data)
+    name = method_name(data, method_end - data)
     if name is None:
         return None
     facts.size = at - data
@@ -110,7 +110,7 @@ cdef RequestHead read_head(
     facts.persists = not framing.close and (framing.keep_alive or not old)
     cdef RequestHead head = RequestHead.__new__(RequestHead)
     head.method = name
-    head.raw_path = PyBytes_FromStringAndSize(path, path_end - path)
+    head.raw_path = PyBytes_FromStringAndSize(path, behind_path - path)
     head.query = PyBytes_FromStringAndSize(query, query_end - query)
     head.authority = b"" if section.host is None else section.host
     head.version = _HTTP_1_0 if old else _HTTP_1_1
@@ -121,7 +121,7 @@ cdef RequestHead read_head(
     return head
 
 
-cdef str _method(const char* data, Py_ssize_t size):
+cdef str method_name(const char* data, Py_ssize_t size):
     """The method's name; None for the one whose target is not a path (RFC 9112 3.2.3)."""
     if size == 3 and memcmp(data, b"GET", 3) == 0:
         return _GET
@@ -134,7 +134,7 @@ cdef str _method(const char* data, Py_ssize_t size):
     return PyUnicode_DecodeASCII(data, size, NULL)
 
 
-cdef inline const char* _path_end(const char* at, const char* end) noexcept nogil:
+cdef const char* path_end(const char* at, const char* end) noexcept nogil:
     """The end of an origin-form's path (RFC 9112 3.2.1), NULL when it is no such path."""
     if at == end or at[0] != b"/":
         return NULL
@@ -221,7 +221,7 @@ cdef const char* _read_fields(
         held = PyBytes_FromStringAndSize(value, value_end - value)
         if name_size == 4 and memcmp(name, b"host", 4) == 0:
             # RFC 9112 3.2: one, and not more
-            if section.host is not None or not _is_host(value, value_end - value):
+            if section.host is not None or not is_host(value, value_end - value):
                 return NULL
             section.host = held
         PyList_Append(section.fields, (lower_name(<const char*>name, name_size), held))
@@ -265,7 +265,7 @@ cdef bint _agree(Section section, bint old) noexcept:
     return old or section.host is not None
 
 
-cdef bint _is_host(const char* value, Py_ssize_t size) noexcept nogil:
+cdef bint is_host(const char* value, Py_ssize_t size) noexcept nogil:
     """uri-host [ ":" port ] (RFC 3986 3.2.2), where it is a plain name or an IPv4 address."""
     cdef Py_ssize_t at = 0
     cdef int port = 0
