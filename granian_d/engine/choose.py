@@ -17,6 +17,8 @@ Protocol = Literal["h1", "h2", "h2c", "websocket"]
 # What speaks which protocol; the native ones are there where the package was compiled.
 _MAKERS: Final[dict[tuple[str, Protocol], tuple[str, str]]] = {
     ("native", "h1"): ("granian_d.engine.native.h1", "H1Endpoint"),
+    ("native", "h2"): ("granian_d.engine.native.h2", "H2Endpoint"),
+    ("native", "h2c"): ("granian_d.engine.native.h2", "upgraded"),
     ("native", "websocket"): ("granian_d.engine.native.ws", "make_session"),
     ("pure", "h1"): ("granian_d.engine.pure.h1", "H1Endpoint"),
     ("pure", "h2"): ("granian_d.engine.pure.h2", "H2Endpoint"),

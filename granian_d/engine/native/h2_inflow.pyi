@@ -1,0 +1,3 @@
+from granian_d.engine.native.h2_outflow import H2Outflow
+
+class H2Inflow(H2Outflow): ...

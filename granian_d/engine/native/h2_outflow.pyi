@@ -1,0 +1,3 @@
+from granian_d.engine.native.wire import NativeEndpoint
+
+class H2Outflow(NativeEndpoint): ...

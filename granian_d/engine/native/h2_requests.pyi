@@ -1,0 +1,3 @@
+from granian_d.engine.native.h2_inflow import H2Inflow
+
+class H2Requests(H2Inflow): ...
