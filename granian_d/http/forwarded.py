@@ -135,7 +135,7 @@ def _server(said: Hop, peer: Peer, scheme: str) -> tuple[str, int | None] | None
     """Our end as the client sees it: that of the proxy it speaks to, where it is told."""
     server = peer.server
     port = int(said.port) if re.fullmatch(rb"[0-9]{1,5}", said.port) else 0
-    if not 0 < port <= _MAX_PORT:
+    if port > _MAX_PORT:
         port = 0
     if said.host:
         try:
@@ -181,11 +181,11 @@ def _x_forwarded_hops(found: Fields) -> Iterator[Hop]:
 
 
 def _last_entries(found: Fields, name: bytes) -> list[bytes]:
-    """The entries of a list, at most those that are looked at."""
+    """The entries of a list, as far as they are looked at; before them the rest, as one."""
     lines = values(found, name)
     if not lines:
         return []
-    return [entry.strip(OWS) for entry in b",".join(lines).rsplit(b",", MOST_HOPS)[-MOST_HOPS:]]
+    return [entry.strip(OWS) for entry in b",".join(lines).rsplit(b",", MOST_HOPS)]
 
 
 def _read_client(text: bytes) -> Client | None:

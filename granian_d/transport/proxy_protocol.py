@@ -113,7 +113,6 @@ class ProxyEndpoint:
         wire, rest = self._wire, self._held[proxied.size :]
         peer = _proxied_peer(proxied, self._peer)
         endpoint = self._following(wire, peer, self._service, self._limits, self._clock)
-        self.deadline = NEVER
         hand_over(wire, endpoint, self._leave, rest, eof=False)
 
     def _refuse(self, violation: ProtocolViolation) -> None:

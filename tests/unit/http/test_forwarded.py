@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from granian_d.http.forwarded import LONGEST, MOST_HOPS, believes, peer_of
-from granian_d.http.message import Peer, RequestHead
+from granian_d.http.message import Peer, RequestHead, TlsFacts
 from granian_d.plan import ForwardingPlan, Network
 
 US = ("10.0.0.1", 8000)
@@ -132,6 +132,7 @@ def test_a_network_holds_what_it_holds(address, other, bits):
         ("[2001:db8::1]:80", ("2001:db8::1", 80)),
         ("::ffff:192.0.2.1", ("192.0.2.1", 0)),
         ("192.0.2.1, ::ffff:10.0.0.2", ("192.0.2.1", 0)),
+        ("::2", ("::2", 0)),
         ("[192.0.2.1]", ("10.0.0.9", 4321)),
         ("2001:db8::1::2", ("10.0.0.9", 4321)),
         ("example.org", ("10.0.0.9", 4321)),
@@ -158,7 +159,7 @@ def test_the_walk_of_x_forwarded_for(value, expected):
         ("for=192.0.2.1, for=unknown, for=10.0.0.2", ("10.0.0.2", 0)),
         ('for=192.0.2.1, for="unknown:80"', ("10.0.0.9", 4321)),
         ("for=192.0.2.1, proto=https", ("10.0.0.9", 4321)),
-        ("for=192.0.2.1;for=192.0.2.1", ("10.0.0.9", 4321)),
+        ("for=192.0.2.1;For=192.0.2.1", ("10.0.0.9", 4321)),
         ("for=192.0.2.1,", ("10.0.0.9", 4321)),
         ("for=192.0.2.1:80", ("10.0.0.9", 4321)),
         ("for=2001:db8::1", ("10.0.0.9", 4321)),
@@ -227,6 +228,13 @@ def test_a_long_field_is_looked_at_from_its_end():
     assert client(long, RFC) == ("10.0.0.9", 4321)
 
 
+def test_an_entry_that_is_looked_at_in_part_is_not_taken_for_another():
+    text = "xfor=192.0.2.1,for=10.0.0.2;x="
+    text += "y" * (LONGEST + 1 - len(text))
+    assert client(text, RFC) == ("10.0.0.2", 0)
+    assert client(text[1:], RFC) == ("192.0.2.1", 0)
+
+
 # --- scheme, host and port -----------------------------------------------------------------------
 
 
@@ -278,6 +286,7 @@ def test_each_entry_of_forwarded_has_its_own_facts():
         ({"host": "a.example", "proto": "https"}, ("a.example", 443)),
         ({"host": "a.example:8443", "proto": "https"}, ("a.example", 8443)),
         ({"host": "a.example:8443", "port": "9"}, ("a.example", 9)),
+        ({"host": "a.example:"}, ("a.example", 80)),
         ({"host": "[2001:db8::1]"}, ("2001:db8::1", 80)),
         ({"host": "[2001:db8::1]:81"}, ("2001:db8::1", 81)),
         ({"host": "a b"}, US),
@@ -317,6 +326,12 @@ def test_the_same_fields_come_to_the_same_peer_and_others_to_another():
     assert peer_of(request(), peer, INNER) is peer
     assert peer.prepared is None
     assert (peer.client, peer.server, peer.scheme) == (("10.0.0.9", 4321), US, "http")
+
+
+def test_what_is_known_of_our_own_tls_stays_known():
+    tls = TlsFacts(0x0304, 0x1301, "TLS_AES_128_GCM_SHA256", "", "", (), "")
+    peer = Peer(("10.0.0.9", 4321), US, "https", tls)
+    assert peer_of(request(*x(for_="192.0.2.1")), peer, INNER).tls is tls
 
 
 def test_fields_that_say_nothing_new_make_no_new_peer():

@@ -36,6 +36,9 @@ _TEXT = st.text(
 _WORD = st.from_regex(r"[a-z][a-z0-9_]{0,8}", fullmatch=True)
 _PATH = st.from_regex(r"/[a-z]{1,8}(/[a-z]{1,8}){0,2}", fullmatch=True)
 
+# IPv4 in IPv6 is read as IPv4 there.
+_ADDRESS = st.ip_addresses().filter(lambda ip: not getattr(ip, "ipv4_mapped", None)).map(str)
+
 _OF_OPTION = {
     "app": st.builds("{}:{}".format, _WORD, _WORD.filter(str.isidentifier)),
     "host": st.one_of(
@@ -44,7 +47,7 @@ _OF_OPTION = {
     "url_path_prefix": _PATH,
     "forwarded_allow_ips": st.lists(
         st.one_of(
-            st.ip_addresses().map(str),
+            _ADDRESS,
             st.sampled_from(["unix", "*", "10.0.0.0/8", "2001:db8::/32"]),
         ),
         min_size=1,

@@ -164,6 +164,15 @@ def test_lines_that_are_refused(text):
     assert caught.value.section.startswith("PROXY 2")
 
 
+def test_the_longest_line():
+    address = b"ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"
+    longest = b"PROXY UNKNOWN " + address + b" " + address + b" 65535 65535\r\n"
+    assert len(longest) == 107
+    assert read_header(longest) == Proxied(107, None)
+    with pytest.raises(HeadTooLarge):
+        read_header(longest.replace(b"UNKNOWN ", b"UNKNOWN  "))
+
+
 def test_a_line_without_end_is_refused_where_the_longest_would_have_ended():
     text = b"PROXY UNKNOWN " + b"x" * 200
     assert read_header(text[: LONGEST_LINE - 1]) is None
