@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
 import subprocess
 import tempfile
 from pathlib import Path
 
 import pytest
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.events import DataReceived, StreamEnded
 
 from tests.process.daemon import Daemon, fetch, wait_until
+from tests.process.tools import need
 from tests.unit.transport.proxy_headers import block, ip_block, line, tls_vector
 
 APPLICATIONS = """
@@ -25,6 +28,9 @@ async def asgi(scope, receive, send):
     if scope["type"] == "lifespan":
         return
     said = told(scope["client"], scope["server"], scope["scheme"])
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.accept"})
+        return await send({"type": "websocket.send", "text": said.decode()})
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": said})
 
@@ -39,6 +45,9 @@ async def rsgi(scope, protocol):
         host, _, port = text.rpartition(":")
         return [host.strip("[]"), int(port)] if port.isdigit() else text or None
     said = told(end(scope.client), end(scope.server), scope.scheme)
+    if scope.proto == "ws":
+        transport = await protocol.accept()
+        return await transport.send_str(said.decode())
     protocol.response_bytes(200, [], said)
 """
 INTERFACES = ["asgi", "wsgi", "rsgi"]
@@ -196,6 +205,50 @@ def test_the_fields_of_who_came_by_a_proxy_header_count_if_that_one_is_listed(pr
         assert body(answer)[0][0] == expected
 
 
+def test_streams_of_one_connection_are_for_whom_each_says(proxied):
+    """A proxy asks for several clients on one connection of HTTP/2."""
+    options = 'port = 0\nproxy_protocol = true\nforwarded_allow_ips = ["192.0.2.0/24"]'
+    sock = proxied(options, engine="pure").dial()
+    peer = H2Connection(H2Configuration(header_encoding=None))
+    peer.initiate_connection()
+    head = [(":method", "GET"), (":scheme", "http"), (":path", "/"), (":authority", "a")]
+    expected = {1: ["203.0.113.1", 0], 3: ["203.0.113.2", 0], 5: ["203.0.113.1", 0], 7: [*CLIENT]}
+    for stream, (host, _) in expected.items():
+        fields = [("x-forwarded-for", host)] if stream != 7 else []
+        peer.send_headers(stream, head + fields, end_stream=True)
+    sock.sendall(line(CLIENT, SERVER) + peer.data_to_send())
+    said = dict.fromkeys(expected, b"")
+    ended = set()
+    while ended != set(expected):
+        part = sock.recv(65536)
+        assert part, said
+        for event in peer.receive_data(part):
+            if isinstance(event, DataReceived):
+                said[event.stream_id] += event.data
+            elif isinstance(event, StreamEnded):
+                ended.add(event.stream_id)
+    assert {stream: json.loads(text)[0] for stream, text in said.items()} == expected
+
+
+@pytest.mark.parametrize("engine", ["auto", "pure"])
+@pytest.mark.parametrize(("interface", "scheme"), [("asgi", b"wss"), ("rsgi", b"https")])
+def test_a_conversation_sees_for_whom_it_is(proxied, interface, scheme, engine):
+    options = 'port = 0\nproxy_protocol = true\nforwarded_allow_ips = ["192.0.2.0/24"]'
+    sock = proxied(options, interface, engine).dial()
+    sock.sendall(
+        line(CLIENT, SERVER)
+        + b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+        b"X-Forwarded-For: 203.0.113.1\r\nX-Forwarded-Proto: https\r\n\r\n"
+    )
+    expected = b'[["203.0.113.1", 0], ["198.51.100.1", 443], "' + scheme + b'"]'
+    said = b""
+    while expected not in said:
+        part = sock.recv(65536)
+        assert part, said
+        said += part
+
+
 NGINX = """
 daemon off;
 master_process off;
@@ -226,18 +279,8 @@ http {{
 """
 
 
-def need_nginx() -> str:
-    """Where it is; skips where it is missing. Continuous integration has to have it."""
-    program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
-    if program is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("nginx is missing: apt install nginx-light")
-        pytest.skip("nginx is missing: apt install nginx-light")
-    return program
-
-
 def test_behind_nginx(proxied, short):
-    nginx = need_nginx()
+    nginx = need("nginx", "nginx-light")
     daemon = proxied(f'listen = ["unix:{short}/app"]\nforwarded_allow_ips = ["unix"]')
     assert fetch(f"{short}/app").json[0] is None
     (short / "nginx.conf").write_text(NGINX.format(folder=short))
