@@ -169,7 +169,7 @@ def outcome(engine: str, packets: list[bytes]) -> Any:
         )
         for stream, answer in sorted(peer.answers.items())
     }
-    refusals = [(type(violation), violation.reason) for violation in record.refusals]
+    refusals = [(violation.http_status, violation.h2_code) for violation in record.refusals]
     began = [(exchange.head.method, exchange.head.fields) for exchange in record.begun]
     states = sorted((exchange.status, exchange.state) for exchange in record.over)
     controls = (peer.goaways, peer.pongs, peer.settings_acks, peer.line.fate)
@@ -199,3 +199,19 @@ def test_engines_agree(engine: str, dice: Random) -> None:
     octets = Client(dice).play()
     note(repr(octets))
     assert outcome(engine, [octets]) == outcome("pure", cut(dice, octets))
+
+
+@pytest.mark.parametrize("engine", H2_ENGINES)
+@given(dice=DICE)
+@SOME
+def test_no_octets_do_harm(engine: str, dice: Random) -> None:
+    """Whatever comes, and however long it takes: what was begun is over in the end, once."""
+    octets = bytearray(Client(dice).play())
+    for _ in range(dice.randrange(1, 5)):
+        octets[dice.randrange(len(h2.PREFACE), len(octets))] = dice.randrange(256)
+    note(repr(bytes(octets)))
+    one = h2.line(engine, echo, high_water=dice.choice([None, 100, 5000]))
+    for packet in cut(dice, bytes(octets)):
+        one.feed(packet).wait(dice.choice([0, 0, 1, 60]))
+    one.lost()
+    assert sorted(map(id, one.record.begun)) == sorted(map(id, one.record.over))

@@ -180,7 +180,10 @@ class H2Endpoint:
 
     def priority(self, stream_id: int) -> tuple[int, bool] | None:
         """What was said of a stream before it was opened; it overrules its field (RFC 9218 7)."""
-        return self._priorities.pop(stream_id, None)
+        said = self._priorities.pop(stream_id, None)
+        if self._priorities:  # of streams that were skipped, and cannot be opened any more
+            self._priorities = {i: p for i, p in self._priorities.items() if i > stream_id}
+        return said
 
     def answered(self) -> None:
         """We had to write something because of what the peer has sent.

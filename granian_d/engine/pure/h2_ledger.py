@@ -99,10 +99,13 @@ class Ledger(H2Connection):
         Raises:
             ProtocolViolation: a window would grow beyond measure.
         """
-        if h2_frames.HEADER_TABLE_SIZE in settings:
-            # Less than the peer would allow: the table is our memory, and the peer's to fill.
-            granted = min(settings[h2_frames.HEADER_TABLE_SIZE], TABLE_BYTES)
-            settings = {**settings, h2_frames.HEADER_TABLE_SIZE: granted}
+        settings = dict(settings)
+        # Not more than the default: the table is our memory, and the peer's to fill. What is said
+        # twice is told once, because hpack forgets to announce a change that is said again.
+        now = self.encoder.header_table_size
+        granted = min(settings.pop(h2_frames.HEADER_TABLE_SIZE, now), TABLE_BYTES)
+        if granted != now:
+            settings[h2_frames.HEADER_TABLE_SIZE] = granted
         self.take(h2_frames.SETTINGS, 0, 0, _settings_payload(settings))
         if not acknowledge:
             self.clear_outbound_data_buffer()

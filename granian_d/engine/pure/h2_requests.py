@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 NO_ERROR: Final = 0x0
 INTERNAL_ERROR: Final = 0x2
 
+# After our end of a tunnel, for the peer's: as long as a WebSocket waits for the other Close.
+LINGER_S: Final = 10.0
+
 _BAD_REQUEST: Final = 400  # a malformed message: its stream is reset (RFC 9113 8.1.1)
 
 
@@ -53,11 +56,11 @@ class Requests:
     """
 
     __slots__ = (
+        "_clock",
         "_endpoint",
         "_ledger",
         "_limits",
         "_sender",
-        "_terms",
         "_watch",
         "begun",
         "closed",
@@ -81,15 +84,14 @@ class Requests:
         self._ledger = ledger
         self._sender = sender
         self._watch = watch
-        self._terms = terms
-        self._limits = terms[1]
+        service, self._limits, self._clock = terms
         self.closed = ClosedStreams()
         self.open: dict[int, Stream] = {}
         self.highest = 0
         self.begun = 0
         self.deaf = False
         self.peer = peer
-        self.observer = terms[0].observer
+        self.observer = service.observer
 
     def depart(self) -> None:
         """No stream is looked at after the ones that have begun."""
@@ -215,7 +217,7 @@ class Requests:
         ):
             exchange.inform(100, ())
         if stream.body_since == NEVER:
-            stream.body_since = self._terms[2].now
+            stream.body_since = self._clock.now
         self._endpoint.proceed()
 
     def tunnel(self, stream: Stream, head: Fields, make: Callable[[Wire], Endpoint]) -> None:
@@ -252,7 +254,7 @@ class Requests:
             self.retire(stream, h2_streams.ENDED, sent=True)
         elif stream.tunnel is not None:
             # The peer says END_STREAM too, after what it has sent by now: a while is given to it.
-            stream.body_since = self._terms[2].now
+            stream.body_since = self._clock.now
         else:
             self._ledger.cut(stream.id, NO_ERROR)  # RFC 9113 8.1: the answer is complete
             error = Disconnected("the request has been answered")
@@ -328,8 +330,7 @@ class Requests:
 
     def until(self) -> float:
         """When the first stream will have been waited for too long."""
-        patience_s = self._limits.body_timeout_s or NEVER
-        bodies = [stream.body_since + patience_s for stream in self.open.values()]
+        bodies = [self._until_body(stream) for stream in self.open.values()]
         stalled = self._sender.until_stalled(self._limits.write_timeout_s or NEVER)
         return min([stalled, *bodies])
 
@@ -340,19 +341,27 @@ class Requests:
 
     def expire(self) -> None:
         """Look after those that have been waited for too long."""
-        now = self._terms[2].now
+        now = self._clock.now
         for stream in self._sender.stalled(now - (self._limits.write_timeout_s or NEVER)):
             self.cut(stream, CANCEL)
         for stream in list(self.open.values()):
             if stream.tunnel is not None and stream.tunnel.deadline <= now:
                 stream.tunnel.expire()
-            elif stream.body_since + (self._limits.body_timeout_s or NEVER) <= now:
+            elif self._until_body(stream) <= now:
                 self._expire_body(stream)
+
+    def _until_body(self, stream: Stream) -> float:
+        """When the peer must have sent more on a stream."""
+        is_tunnel = stream.tunnel is not None
+        return stream.body_since + (LINGER_S if is_tunnel else self._limits.body_timeout_s or NEVER)
 
     def _expire_body(self, stream: Stream) -> None:
         violation = RequestTimeout("the body did not arrive in time", "RFC 9110 15.5.9")
         exchange = stream.exchange
-        if exchange is not None and exchange.state == states.AWAITED:
+        if stream.tunnel is not None:
+            self._ledger.cut(stream.id, NO_ERROR)
+            self.retire(stream, h2_streams.RESET_BY_US)
+        elif exchange is not None and exchange.state == states.AWAITED:
             self.break_body(stream, violation)
         elif stream.id in self.open:
             self._ledger.cut(stream.id, CANCEL)

@@ -557,6 +557,17 @@ def test_a_peer_without_a_table(engine):
         assert peer.answers[peer.ask()].fields[b"x"] == b"y"
 
 
+@pytest.mark.parametrize("sizes", [[100, 100], [0, 4096], [4096, 4096], [0, 0, 4096, 4096]])
+def test_a_table_that_changes_its_size(engine, sizes):
+    """What a peer says twice is no other size than what it says once."""
+    peer = meet(engine, answer_ok, {1: 100})
+    peer.ask()
+    for size in sizes:
+        peer.say(settings({1: size}))
+    for _ in range(3):
+        assert peer.answers[peer.ask()].fields[b"server"] == b"granian-d"
+
+
 # --- h2c -----------------------------------------------------------------------------------------
 
 
