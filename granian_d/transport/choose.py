@@ -14,17 +14,27 @@ if TYPE_CHECKING:
 
     from granian_d.engine.contract import Service
     from granian_d.http.turn import Turn
-    from granian_d.plan import Limits
+    from granian_d.plan import Limits, WorkerPlan
     from granian_d.plan.model import EngineName
     from granian_d.transport.contract import Connections
     from granian_d.transport.deadlines import Deadlines
 
 
-def preload(name: EngineName) -> None:
-    """Import what `make_connections` will use."""
-    choose(name)
-    if resolve(name) == "native":
+def preload(plan: WorkerPlan) -> None:
+    """Import what connections will use, as far as their peers will surely ask for it.
+
+    The native engine's parts are small. Of the pure one, which is made of libraries, nobody has
+    those that he does not need; a worker imports them for itself when the first peer does.
+    """
+    choose(plan.engine)
+    if resolve(plan.engine) == "native":
         import_module("granian_d.transport.direct")
+        if plan.http != "1":
+            choose("native", "h2")
+        if plan.limits.websocket is not None:
+            choose("native", "websocket")
+    elif plan.http == "2":
+        choose("pure", "h2")
 
 
 def make_connections(

@@ -180,6 +180,21 @@ cdef class DirectConnection(PolledWire):
             self.poll.later(self)
         return not self._full and self.fd >= 0
 
+    cdef bint put_later(self, const char* data, Py_ssize_t size, bytes body) except -1:
+        """Queue octets until the next turn of the loop, when they leave in one call."""
+        if self._feeding or self.fd < 0:
+            return self.put(data, size, body)
+        if self._output:
+            self._send_output()
+        if self._outflow is None:
+            self._outflow = Outflow.__new__(Outflow)
+            self._flushes_on = True
+            self.poll.later(self)
+        self._outflow.keep(data, size, body, 0)
+        if self.queued() > self.owner.high_water:
+            self._full = True
+        return not self._full
+
     cdef bint put_file(self, bytes head, FileSpan file) except -1:
         """Queue octets and then a part of a file, and hand over what the socket takes of it."""
         cdef bint first = self._outflow is None
@@ -274,7 +289,7 @@ cdef class DirectConnection(PolledWire):
                 taken = 0
             self._outflow = Outflow.__new__(Outflow)
         self._outflow.keep(data, size, body, taken)
-        return self._watch_room()
+        return 0 if self._flushes_on else self._watch_room()
 
     cdef int _flush(self) except -1:
         """The socket has room: hand it the queue, and see what can be done behind it."""

@@ -89,7 +89,8 @@ class Dispatch(Observer):
         row[_ACTIVE] -= 1
         row[_REQUESTS] += 1
         row[_SENT_BYTES] += exchange.sent_bytes
-        self._time(exchange)
+        if not exchange.head.protocol:  # the length of a conversation is no latency
+            self._time(exchange)
         if self._access_log is not None:
             self._access_log.write(exchange)
 

@@ -55,7 +55,7 @@ def prepare(plan: DaemonPlan) -> None:
     worker = plan.worker
     loops.preload(worker.loop)
     registry.load(worker.interface)
-    preload(worker.engine)
+    preload(worker)
     if plan.access_log.enabled:
         importlib.import_module(ACCESS_LOG)
     if worker.forwarding is not None:

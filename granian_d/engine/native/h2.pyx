@@ -43,6 +43,7 @@ cdef const char* PARTING = b"parting "
 
 # For the ack of the PING that goes with the first GOAWAY: far beyond a round trip.
 cdef double PARTING_S = h2_patience.PARTING_S
+cdef double LINGER_S = h2_patience.LINGER_S
 
 
 cdef class H2Endpoint(H2Requests):
@@ -170,6 +171,8 @@ cdef class H2Endpoint(H2Requests):
         if self.over:
             return 0
         if self._preface_read:
+            if self.waiting:
+                self._pump()  # what was answered before the fault, as far as it may go out
             self.goaway(self._last_served, violation.h2_code)
         self._finish()
         self._lose_all()
@@ -281,7 +284,7 @@ cdef class H2Endpoint(H2Requests):
             if now >= self.stalls_at(exchange):
                 self.cut(exchange, CANCEL)
                 continue
-            if now >= exchange.body_since + self.bounds.body_s:
+            if now >= self._body_by(exchange):
                 self._expire_body(exchange)
             if exchange.closed:
                 continue
@@ -291,16 +294,22 @@ cdef class H2Endpoint(H2Requests):
                 self._await_stream(exchange)
         return 0
 
+    cdef double _body_by(self, H2Exchange exchange) noexcept:
+        """When the peer must have sent more on a stream; in a tunnel that we have ended: its end."""
+        cdef bint tunnel = exchange.tunnelled is not None
+        return exchange.body_since + (LINGER_S if tunnel else self.bounds.body_s)
+
     cdef int _expire_body(self, H2Exchange exchange) except -1:
         violation = RequestTimeout("the body did not arrive in time", "RFC 9110 15.5.9")
+        cdef bint tunnel = exchange.tunnelled is not None
         if exchange.state == AWAITED:
             return self.break_body(exchange, violation)
-        self.frame_32(RST_STREAM, exchange.number, CANCEL)
+        self.frame_32(RST_STREAM, exchange.number, NO_ERROR if tunnel else CANCEL)
         self.close_stream(exchange, RESET_BY_US)
         return self.lose_stream(exchange, violation)
 
     cdef int _await_stream(self, H2Exchange exchange) except -1:
-        cdef double by = min(self.stalls_at(exchange), exchange.body_since + self.bounds.body_s)
+        cdef double by = min(self.stalls_at(exchange), self._body_by(exchange))
         self.stream_deadline = min(self.stream_deadline, by)
         return 0
 

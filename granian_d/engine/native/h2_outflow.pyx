@@ -102,7 +102,7 @@ cdef class H2Outflow(NativeEndpoint):
             return 0
         self._out_size = 0
         self._written += size
-        room = self.wire.put(self._out, size, None)
+        room = self.wire.put_later(self._out, size, None)
         if self._out_room == OUT_BYTES and _spare == NULL:
             _spare = self._out
         else:

@@ -15,6 +15,7 @@ cdef class NativeWire:
     cdef readonly bint takes_files
 
     cdef bint put(self, const char* data, Py_ssize_t size, bytes body) except -1
+    cdef bint put_later(self, const char* data, Py_ssize_t size, bytes body) except -1
     cdef bint put_file(self, bytes head, FileSpan file) except -1
     cpdef int pause(self) except -1
     cpdef int resume(self) except -1

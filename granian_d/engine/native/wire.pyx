@@ -40,6 +40,10 @@ cdef class NativeWire:
         """Queue `size` octets and then `body` (None: nothing); False to wait for `feed_room`."""
         raise NotImplementedError
 
+    cdef bint put_later(self, const char* data, Py_ssize_t size, bytes body) except -1:
+        """As `put`, for who may put more in this turn of the loop: all of it leaves together."""
+        return self.put(data, size, body)
+
     cdef bint put_file(self, bytes head, FileSpan file) except -1:
         """Queue `head` and then a part of a file; False to wait for `feed_room`.
 

@@ -478,7 +478,7 @@ cdef class WsEndpoint(NativeEndpoint):
         self._written += size
         if body is not None:
             self._written += PyBytes_GET_SIZE(body)
-        self._room = self._wire.put(data, size, body)
+        self._room = self._wire.put_later(data, size, body)
         if self._room:
             self._write_deadline = INFINITY
         elif not self._over:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from granian_d.engine.contract import NEVER
 
@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 # For the ack of the PING that goes with the first GOAWAY: far beyond a round trip. Requests that
 # were under way when the peer read it have come by then (RFC 9113 6.8).
-PARTING_S = 1.0
+PARTING_S: Final = 1.0
+# After our end of a tunnel, for the peer's: as long as a WebSocket waits for the other Close.
+LINGER_S: Final = 10.0
 
 
 class Patience:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from granian_d.engine.contract import NEVER
 from granian_d.engine.pure import h2_attacks, h2_priority, h2_streams
 from granian_d.engine.pure.h2_exchange import H2Exchange, refusal
+from granian_d.engine.pure.h2_patience import LINGER_S
 from granian_d.engine.pure.h2_streams import ClosedStreams, Stream
 from granian_d.engine.pure.h2_tunnel import CANCEL, StreamWire
 from granian_d.errors import (
@@ -35,9 +36,6 @@ if TYPE_CHECKING:
 
 NO_ERROR: Final = 0x0
 INTERNAL_ERROR: Final = 0x2
-
-# After our end of a tunnel, for the peer's: as long as a WebSocket waits for the other Close.
-LINGER_S: Final = 10.0
 
 _BAD_REQUEST: Final = 400  # a malformed message: its stream is reset (RFC 9113 8.1.1)
 
