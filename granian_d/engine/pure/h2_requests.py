@@ -145,7 +145,7 @@ class Requests:
             return
         stream.exchange = None
         body_bytes = self.answer(stream, violation, exchange.head.method == "HEAD")
-        exchange.overrule(violation, body_bytes)
+        exchange.overrule(violation, body_bytes, violation)
         self.observer.refused(self.peer, violation)
         self.observer.finished(exchange)
         self.credit(stream)
