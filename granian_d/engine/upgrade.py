@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 WEBSOCKET: Final = "websocket"
 H2C: Final = "h2c"
 
+# Of an answer right behind the 101, before the client has sent its preface: curl gives up when more
+# than 32 KiB come with it.
+EARLY_BYTES: Final = 8192
+
 _SETTING_BYTES: Final = 6  # of one setting in a SETTINGS frame (RFC 9113 6.5.1)
 
 # Fields that spoke of the connection as it was (RFC 7540 3.2.1, RFC 9113 8.2.2); the authority is

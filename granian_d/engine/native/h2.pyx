@@ -30,6 +30,7 @@ from granian_d.http.exchange cimport Observer
 from granian_d.http.message cimport Peer, RequestHead
 
 from granian_d.engine.pure import h2_patience
+from granian_d.engine.upgrade import EARLY_BYTES
 from granian_d.errors import Disconnected, ProtocolViolation, RequestTimeout
 from granian_d.http.fields import values
 
@@ -328,6 +329,8 @@ def upgraded(wire, Peer peer, service, limits, Clock clock not None, RequestHead
     cdef H2Exchange exchange
     cdef Wishes wishes
     endpoint.apply_settings(PyBytes_AS_STRING(settings), PyBytes_GET_SIZE(settings))
+    endpoint.kept_back = FIRST_WINDOW - EARLY_BYTES
+    endpoint.window -= endpoint.kept_back
     endpoint.batch += 1
     try:
         endpoint.greet()

@@ -152,6 +152,8 @@ cdef class H2Inflow(H2Outflow):
             if size < PREFACE_BYTES:
                 return 0
             self._preface_read = True
+            self.window += self.kept_back
+            self.kept_back = 0
             self.greet()
             return PREFACE_BYTES
         if size < HEAD_BYTES:

@@ -53,6 +53,7 @@ cdef class H2Outflow(NativeEndpoint):
     # What the peer takes
     cdef bint room
     cdef long long window  # of the connection
+    cdef long long kept_back  # of it, until the client's preface is here
     cdef long long first_window  # of a new stream
     cdef unsigned long long _turn  # counts frames of DATA: who was served last
     cdef bint told_full  # one of the exchanges was told to wait for room

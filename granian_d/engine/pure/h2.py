@@ -25,12 +25,13 @@ from granian_d.engine.pure.h1_outflow import Outflow
 from granian_d.engine.pure.h2_attacks import UNKNOWN, UNREAD_ANSWERS, Watch
 from granian_d.engine.pure.h2_frames import FrameIntake
 from granian_d.engine.pure.h2_growth import Growth
-from granian_d.engine.pure.h2_ledger import Ledger
+from granian_d.engine.pure.h2_ledger import DEFAULT_WINDOW_BYTES, Ledger
 from granian_d.engine.pure.h2_patience import Patience
 from granian_d.engine.pure.h2_priority import parse_priority
 from granian_d.engine.pure.h2_reception import Reception
 from granian_d.engine.pure.h2_requests import NO_ERROR, Requests
 from granian_d.engine.pure.h2_sender import Sender
+from granian_d.engine.upgrade import EARLY_BYTES
 from granian_d.errors import (
     FlowControlBroken,
     FrameSizeWrong,
@@ -165,6 +166,7 @@ class H2Endpoint:
         self._ledger.take_settings(settings, acknowledge=False)
         self.greet()
         self._ledger.open(1, ended=True)
+        self._ledger.kept_back_bytes = DEFAULT_WINDOW_BYTES - EARLY_BYTES
         if not self._limits.keep_alive:
             self._requests.begun = 1
             self.depart()
@@ -237,6 +239,7 @@ class H2Endpoint:
             while not self.over:
                 frame = self._intake.take()
                 if self._intake.begun:
+                    self._ledger.kept_back_bytes = 0
                     self.greet()
                 if frame is None:
                     break

@@ -65,6 +65,7 @@ class Ledger(H2Connection):
             },
         )
         self.max_inbound_frame_size = 2**24 - 1
+        self.kept_back_bytes = 0  # of the connection's window, until the client's preface is here
         self.receive_data(h2_frames.PREFACE)
 
     # --- connection ----------------------------------------------------------------------------
@@ -175,7 +176,8 @@ class Ledger(H2Connection):
 
     def window(self, stream_id: int) -> int:
         """How many octets may be sent on a stream now; not negative."""
-        return max(0, self.local_flow_control_window(stream_id))
+        connection = self.outbound_flow_control_window - self.kept_back_bytes
+        return max(0, min(connection, self.stream_window(stream_id)))
 
     def stream_window(self, stream_id: int) -> int:
         """What the peer's settings and updates have made of a stream's own window."""

@@ -211,6 +211,23 @@ def test_the_request_is_the_first_stream(engine, behind):
     assert {name for name, _ in exchange.head.fields} == set()
 
 
+def test_a_large_answer_waits_for_the_preface(engine):
+    """curl takes 32 KiB behind the 101, and no octet more."""
+
+    def app(exchange):
+        exchange.start(200, [])
+        exchange.send(b"x" * 60_000, last=True)
+        yield from ()
+
+    client = H2Connection()
+    settings = client.initiate_upgrade_connection()
+    line = Line(ENGINES[engine], app, h2c=True).feed(ask_for_h2(settings or b"AAQAAP__"))
+    assert len(line.sent) < 32768
+    line.feed(client.data_to_send())
+    events = client.receive_data(line.sent.partition(b"\r\n\r\n")[2])
+    assert sum(len(event.data) for event in events if isinstance(event, DataReceived)) == 60_000
+
+
 GOOD = base64.urlsafe_b64encode(bytes(6)).rstrip(b"=")
 
 
