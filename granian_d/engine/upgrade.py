@@ -6,8 +6,8 @@ ignore Upgrade; a WebSocket's handshake has rules of its own (http.handshake).
 
 from __future__ import annotations
 
-import base64
 import binascii
+from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 from granian_d.engine.choose import choose
@@ -31,6 +31,8 @@ H2C: Final = "h2c"
 # than 32 KiB come with it.
 EARLY_BYTES: Final = 8192
 
+# RFC 4648 5 to 4; what belongs to the other alphabet becomes what belongs to none.
+_BASE64: Final = bytes.maketrans(b"-_+/", b"+/!!")
 _SETTING_BYTES: Final = 6  # of one setting in a SETTINGS frame (RFC 9113 6.5.1)
 
 # Fields that spoke of the connection as it was (RFC 7540 3.2.1, RFC 9113 8.2.2); the authority is
@@ -72,8 +74,9 @@ def _may_become_h2(head: RequestHead) -> bool:
 def _settings(head: RequestHead) -> bytes | None:
     """The payload of the SETTINGS frame in HTTP2-Settings: base64url without padding."""
     [text] = values(head.fields, b"http2-settings")
+    octets = text.translate(_BASE64) + b"=" * (-len(text) % 4)
     try:
-        payload = base64.b64decode(text + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        payload = binascii.a2b_base64(octets, strict_mode=True)
     except binascii.Error:
         return None
     return None if len(payload) % _SETTING_BYTES else payload
@@ -88,6 +91,16 @@ def _as_h2(head: RequestHead) -> tuple[RequestHead, bytes]:
         head.method, head.raw_path, head.query, head.authority, "2", fields, 0, False
     )
     return request, settings
+
+
+def judge_offer(head: RequestHead) -> Offer:
+    """What a request for a WebSocket offers; see http.handshake, which is imported when one comes.
+
+    Raises:
+        ProtocolViolation: it is not made by the rules.
+    """
+    offer: Offer = import_module("granian_d.http.handshake").judge_handshake(head)
+    return offer
 
 
 def continue_as_h2(

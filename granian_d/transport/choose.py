@@ -21,20 +21,14 @@ if TYPE_CHECKING:
 
 
 def preload(plan: WorkerPlan) -> None:
-    """Import what connections will use, as far as their peers will surely ask for it.
+    """Import what connections will surely use.
 
-    The native engine's parts are small. Of the pure one, which is made of libraries, nobody has
-    those that he does not need; a worker imports them for itself when the first peer does.
+    HTTP/2 beside HTTP/1, and WebSockets, are imported by the worker whose peer is the first to
+    speak them: most never see one, and a megabyte in each would be for nothing.
     """
-    choose(plan.engine)
+    choose(plan.engine, "h2" if plan.http == "2" else "h1")
     if resolve(plan.engine) == "native":
         import_module("granian_d.transport.direct")
-        if plan.http != "1":
-            choose("native", "h2")
-        if plan.limits.websocket is not None:
-            choose("native", "websocket")
-    elif plan.http == "2":
-        choose("pure", "h2")
 
 
 def make_connections(

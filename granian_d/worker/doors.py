@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
 from granian_d.engine.negotiate import plain, secured
 from granian_d.errors import ConfigError
 from granian_d.transport.contract import Door
-from granian_d.transport.proxy_protocol import behind_proxy
-from granian_d.transport.tls import Secured
-from granian_d.transport.tls_context import Contexts, decode, mute_odd_names
 
 if TYPE_CHECKING:
     import asyncio
@@ -21,6 +19,21 @@ if TYPE_CHECKING:
     from granian_d.http.message import Peer
     from granian_d.observe.log import Log
     from granian_d.plan import DaemonPlan, ListenerPlan
+
+
+# Imported where a plan has a use for them: in the master, so that its workers share them.
+TLS: Final = "granian_d.transport.tls"
+TLS_CONTEXT: Final = "granian_d.transport.tls_context"
+PROXY: Final = "granian_d.transport.proxy_protocol"
+
+
+def preload(plan: DaemonPlan) -> None:
+    """Import what the doors of this plan are made of."""
+    if plan.tls is not None:
+        import_module(TLS)
+        import_module(TLS_CONTEXT)
+    if any(listener.proxy_protocol for listener in plan.listeners):
+        import_module(PROXY)
 
 
 class Doors:
@@ -37,10 +50,10 @@ class Doors:
     ) -> None:
         self._plan = plan.tls
         self._log = log
-        self._secured: Secured | None = None
+        self._secured: Any = None
         if plan.tls is not None:
-            mute_odd_names()
-            self._secured = Secured(
+            import_module(TLS_CONTEXT).mute_odd_names()
+            self._secured = import_module(TLS).Secured(
                 post.contexts,
                 secured(plan.worker.engine, plan.worker.http),
                 plan.tls.handshake_timeout_s,
@@ -56,7 +69,8 @@ class Doors:
                 if self._plan is not None and self._secured is not None:
                     # All workers have this file at the same offset: it is read without one.
                     octets = os.pread(fd, os.fstat(fd).st_size, 0)
-                    self._secured.contexts = Contexts(self._plan, decode(octets))
+                    room = import_module(TLS_CONTEXT)
+                    self._secured.contexts = room.Contexts(self._plan, room.decode(octets))
             except (ConfigError, OSError) as error:
                 self._log.event("tls_renewal_failed", reason=str(error))
             finally:
@@ -68,7 +82,9 @@ class Doors:
         if listener.tls:
             assert self._secured is not None, "the planner grants no secured listener without TLS"
             maker = self._secured
-        return behind_proxy(maker) if listener.proxy_protocol else maker
+        if listener.proxy_protocol:
+            maker = import_module(PROXY).behind_proxy(maker)
+        return maker
 
     def _failed(self, peer: Peer, reason: str) -> None:
         client = peer.client[0] if peer.client else "a local peer"

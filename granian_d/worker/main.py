@@ -24,10 +24,9 @@ from granian_d.observe.scoreboard import CONNECTIONS
 from granian_d.transport.accept import Acceptor
 from granian_d.transport.choose import make_connections, preload
 from granian_d.transport.deadlines import Deadlines
-from granian_d.worker import heartbeat, identity
+from granian_d.worker import doors, heartbeat, identity
 from granian_d.worker import loop as loops
 from granian_d.worker.dispatch import Dispatch
-from granian_d.worker.doors import Doors
 from granian_d.worker.drain import Drain
 from granian_d.worker.load import load_application
 
@@ -56,6 +55,7 @@ def prepare(plan: DaemonPlan) -> None:
     loops.preload(worker.loop)
     registry.load(worker.interface)
     preload(worker)
+    doors.preload(plan)
     if plan.access_log.enabled:
         importlib.import_module(ACCESS_LOG)
     if worker.forwarding is not None:
@@ -153,7 +153,7 @@ class _Worker:
             self._connections_changed,
             turn,
         )
-        self._doors = Doors(plan, post, desk.log, loop)
+        self._doors = doors.Doors(plan, post, desk.log, loop)
         self._acceptor = Acceptor(
             loop,
             self._doors.all,

@@ -30,7 +30,6 @@ from granian_d.engine.pure import h1_answer
 from granian_d.engine.pure.h1_head import HeadIntake, judge_head
 from granian_d.errors import Disconnected, ProtocolViolation, RequestTimeout
 from granian_d.http import semantics, states
-from granian_d.http.handshake import judge_handshake
 
 cdef enum:
     BUFFERED_BYTES = 65536  # of a request body that the application has not pulled yet
@@ -318,7 +317,7 @@ cdef class H1Endpoint(NativeEndpoint):
                 return False
             if self._upgrade:
                 protocol = upgrade.asked_for(head, self.peer.scheme, self._terms.limits)
-            offer = judge_handshake(head) if protocol == upgrade.WEBSOCKET else None
+            offer = upgrade.judge_offer(head) if protocol == upgrade.WEBSOCKET else None
         except ProtocolViolation as violation:
             self._refuse(violation)
             return False

@@ -30,7 +30,6 @@ from granian_d.engine.pure.h1_outflow import Outflow
 from granian_d.engine.pure.h1_patience import Patience
 from granian_d.errors import Disconnected, ProtocolViolation, RequestTimeout
 from granian_d.http import semantics, states
-from granian_d.http.handshake import judge_handshake
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -268,7 +267,7 @@ class H1Endpoint:
             head = judge_head(raw, self.peer.scheme, self._limits)
             opinion = SecondOpinion(raw.octets)
             protocol = upgrade.asked_for(head, self.peer.scheme, self._limits)
-            offer = judge_handshake(head) if protocol == upgrade.WEBSOCKET else None
+            offer = upgrade.judge_offer(head) if protocol == upgrade.WEBSOCKET else None
         except ProtocolViolation as violation:
             self._refuse(violation)
             return False

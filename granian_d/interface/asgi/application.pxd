@@ -3,7 +3,6 @@
 from granian_d.http.exchange cimport Exchange
 from granian_d.http.session cimport Session
 from granian_d.interface.asgi.conversation cimport new_conversation
-from granian_d.interface.asgi.dialogue cimport new_dialogue
 from granian_d.interface.asgi.scope cimport http_scope, session_scope
 from granian_d.interface.calls cimport Calls
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
 from granian_d.errors import LoadError
 from granian_d.interface.asgi.conversation import new_conversation
-from granian_d.interface.asgi.dialogue import new_dialogue
 from granian_d.interface.asgi.lifespan import Lifespan
 from granian_d.interface.asgi.scope import http_scope, session_scope
 from granian_d.interface.calls import Calls
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from granian_d.http.exchange import Exchange
     from granian_d.http.session import Session
     from granian_d.interface.contract import Application, Context
+
+
+DIALOGUE: Final = "granian_d.interface.asgi.dialogue"  # who has no WebSockets has no memory for it
 
 
 class AsgiApplication:
@@ -58,7 +61,8 @@ class AsgiApplication:
         scope = session_scope(
             exchange.head, exchange.peer, session.subprotocols, self._root_path, self._state
         )
-        self._calls.start(new_dialogue(self._app, scope, session, self._calls))
+        dialogue = import_module(DIALOGUE).new_dialogue(self._app, scope, session, self._calls)
+        self._calls.start(dialogue)
 
     async def settle(self) -> None:
         """See `interface.contract.Interface`."""

@@ -5,7 +5,6 @@ cimport cython
 from granian_d.http.exchange cimport Exchange
 from granian_d.http.session cimport Session
 from granian_d.interface.calls cimport Call, Calls
-from granian_d.interface.rsgi.dialogue cimport new_dialogue
 from granian_d.interface.rsgi.protocol cimport HTTPProtocol
 
 cdef int _AWAITED, _FINISHED

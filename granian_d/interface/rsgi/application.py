@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from granian_d.errors import Disconnected, FlowError, LoadError, StartupError
 from granian_d.http import states
 from granian_d.interface.calls import Call, Calls
 from granian_d.interface.departure import is_departure
-from granian_d.interface.rsgi.dialogue import new_dialogue
 from granian_d.interface.rsgi.protocol import HTTPProtocol
 from granian_d.interface.rsgi.scope import Scope
 
@@ -90,6 +90,9 @@ def _call(app: Application, exchange: Exchange, calls: Calls) -> RsgiCall:
     return call
 
 
+DIALOGUE: Final = "granian_d.interface.rsgi.dialogue"  # who has no WebSockets has no memory for it
+
+
 class RsgiApplication:
     """One RSGI application.
 
@@ -131,7 +134,7 @@ class RsgiApplication:
 
     def converse(self, session: Session) -> None:
         """See `interface.contract.Interface`."""
-        self._calls.start(new_dialogue(self._app, session, self._calls))
+        self._calls.start(import_module(DIALOGUE).new_dialogue(self._app, session, self._calls))
 
     async def settle(self) -> None:
         """See `interface.contract.Interface`."""
