@@ -48,7 +48,11 @@ def options() -> argparse.Namespace:
     parser.add_argument("--cases", default="*", help=f"of {cases}")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--seconds", type=int, default=SECONDS, help="of each measurement")
-    parser.add_argument("--write", action="store_true", help="replace benchmarks/results")
+    parser.add_argument(
+        "--write",
+        action="store_true",
+        help="replace benchmarks/results, or what of them is measured",
+    )
     parser.add_argument(
         "--render", action="store_true", help="measure nothing: table and chart anew"
     )
@@ -119,6 +123,23 @@ def run(chosen: argparse.Namespace) -> Run:
     return Run(surroundings(chosen.rounds, chosen.seconds), left_out, list(taken))
 
 
+def joined(before: Run, now: Run) -> Run:
+    """The results that are there, with those of now in the place of theirs.
+
+    Only what was measured on the same day, and as often and as long, stands beside each other.
+    """
+    was, found = before.surroundings, now.surroundings
+    same = ("date", "cpu", "kernel", "rounds", "seconds")
+    differing = [name for name in same if was[name] != found[name]]
+    theirs = was["theirs"].keys() & found["theirs"].keys()
+    differing += [name for name in theirs if was["theirs"][name] != found["theirs"][name]]
+    if differing:
+        sys.exit(f"benchmarks/results is of another {differing[0]}: measure all of it again")
+    measured = {(one.case, one.server) for one in now.samples}
+    kept = [one for one in before.samples if (one.case, one.server) not in measured]
+    return Run(now.surroundings, before.left_out | now.left_out, [*kept, *now.samples])
+
+
 def main() -> None:
     chosen = options()
     signal.signal(
@@ -136,6 +157,8 @@ def main() -> None:
     if not (whole or chosen.write or chosen.render):
         print("A part only: benchmarks/results is left as it was.")
         return
+    if not (whole or chosen.render) and figures.exists():
+        result = joined(samples.read(figures), result)
     RESULTS.mkdir(exist_ok=True)
     result.write(figures)
     (RESULTS / "report.md").write_text(report(result))
