@@ -9,13 +9,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, Literal
 
 from granian_d.engine.choose import choose
-from granian_d.engine.contract import NEVER
-from granian_d.engine.upgrade import hand_over
+from granian_d.engine.prelude import Prelude
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from granian_d.engine.contract import Clock, Endpoint, EndpointMaker, Leave, Service, Wire
+    from granian_d.engine.contract import Clock, Endpoint, EndpointMaker, Service, Wire
     from granian_d.http.message import Peer
     from granian_d.plan import Limits
     from granian_d.plan.model import EngineName, HttpMode
@@ -50,24 +49,14 @@ def secured(engine: EngineName, http: HttpMode) -> Callable[[str | None], Endpoi
     return maker
 
 
-class Greeting:
+class Greeting(Prelude):
     """The endpoint of a connection whose peer has not shown which version it speaks.
 
     With "prior knowledge" (RFC 9113 3.3) a client begins with the preface; all others begin with
     something else, mostly in their first octet.
     """
 
-    __slots__ = (
-        "_clock",
-        "_engine",
-        "_held",
-        "_leave",
-        "_limits",
-        "_peer",
-        "_service",
-        "_wire",
-        "deadline",
-    )
+    __slots__ = ("_engine",)
 
     def __init__(
         self,
@@ -78,15 +67,8 @@ class Greeting:
         limits: Limits,
         clock: Clock,
     ) -> None:
+        super().__init__(wire, peer, service, limits, clock)
         self._engine = engine
-        self._wire = wire
-        self._peer = peer
-        self._service = service
-        self._limits = limits
-        self._clock = clock
-        self._held = b""
-        self._leave: Leave | None = None
-        self.deadline = clock.now + limits.head_timeout_s
 
     def feed_data(self, data: bytes) -> None:
         """Octets have arrived."""
@@ -100,29 +82,5 @@ class Greeting:
         """The peer has closed its sending side: HTTP/1.1 knows what to answer to half a line."""
         self._begin("h1").feed_eof()
 
-    def feed_lost(self) -> None:
-        """The connection is gone."""
-        self.deadline = NEVER
-
-    def feed_room(self) -> None:
-        """Nothing has been written."""
-
-    def expire(self) -> None:
-        """`deadline` may have passed."""
-        if self._clock.now >= self.deadline:
-            self.deadline = NEVER
-            self._wire.finish()
-
-    def drain(self, leave: Leave) -> None:
-        """Wait no longer for a request than an idle connection may."""
-        self._leave = leave
-        self.deadline = min(self.deadline, self._clock.now + leave.idle_s)
-
     def _begin(self, protocol: Literal["h1", "h2"]) -> Endpoint:
-        """Hand the wire, and what has come over it, to the endpoint that speaks `protocol`."""
-        maker = choose(self._engine, protocol)
-        wire, held = self._wire, self._held
-        endpoint = maker(wire, self._peer, self._service, self._limits, self._clock)
-        self.deadline = NEVER
-        hand_over(wire, endpoint, self._leave, held, eof=False)
-        return endpoint
+        return self._pass_on(choose(self._engine, protocol), self._peer, self._held)

@@ -11,13 +11,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from granian_d.engine.contract import NEVER
-from granian_d.engine.upgrade import hand_over
+from granian_d.engine.prelude import Prelude
 from granian_d.errors import ProtocolViolation, RequestTimeout
 from granian_d.http.message import Peer
 from granian_d.transport.proxy_header import read_header
 
 if TYPE_CHECKING:
-    from granian_d.engine.contract import Clock, EndpointMaker, Leave, Service, Wire
+    from granian_d.engine.contract import Clock, EndpointMaker, Service, Wire
     from granian_d.plan import Limits
     from granian_d.transport.proxy_header import Proxied
 
@@ -27,29 +27,10 @@ def behind_proxy(following: EndpointMaker) -> EndpointMaker:
     return partial(ProxyEndpoint, following)
 
 
-class ProxyEndpoint:
-    """Waits for the header; see engine.contract.Endpoint.
+class ProxyEndpoint(Prelude):
+    """Waits for the header, then makes `following`; `peer` is the connection's own ends."""
 
-    Args:
-        following: makes the endpoint that comes behind the header.
-        wire: of the connection.
-        peer: its own ends.
-        service: is told of refused connections, and handed to `following`.
-        limits: the header has the time of a request's head.
-        clock: the worker's.
-    """
-
-    __slots__ = (
-        "_clock",
-        "_following",
-        "_held",
-        "_leave",
-        "_limits",
-        "_peer",
-        "_service",
-        "_wire",
-        "deadline",
-    )
+    __slots__ = ("_following",)
 
     def __init__(
         self,
@@ -60,15 +41,8 @@ class ProxyEndpoint:
         limits: Limits,
         clock: Clock,
     ) -> None:
+        super().__init__(wire, peer, service, limits, clock)
         self._following = following
-        self._wire = wire
-        self._peer = peer
-        self._service = service
-        self._limits = limits
-        self._clock = clock
-        self._held = b""
-        self._leave: Leave | None = None
-        self.deadline = clock.now + limits.head_timeout_s
 
     def feed_data(self, data: bytes) -> None:
         """Bytes of the header, and perhaps of what follows it."""
@@ -79,21 +53,15 @@ class ProxyEndpoint:
             self._refuse(violation)
             return
         if proxied is not None:
-            self._pass_on(proxied)
+            peer = _proxied_peer(proxied, self._peer)
+            self._pass_on(self._following, peer, self._held[proxied.size :])
 
     def feed_eof(self) -> None:
         """The end: of a look at whether somebody listens, or in the midst of a header."""
         if self._held:
             self._refuse(ProtocolViolation("an incomplete PROXY header", "PROXY 2"))
         else:
-            self._leave_quietly()
-
-    def feed_lost(self) -> None:
-        """The connection is gone; nothing depends on it yet."""
-        self.deadline = NEVER
-
-    def feed_room(self) -> None:
-        """Nothing was written."""
+            self._end()
 
     def expire(self) -> None:
         """The header has not come in time."""
@@ -102,27 +70,12 @@ class ProxyEndpoint:
         if self._held:
             self._refuse(RequestTimeout("a PROXY header that did not end in time", "PROXY 2"))
         else:
-            self._leave_quietly()
-
-    def drain(self, leave: Leave) -> None:
-        """Idle so far; a header that still comes is taken, and the next endpoint told."""
-        self._leave = leave
-        self.deadline = min(self.deadline, self._clock.now + leave.idle_s)
-
-    def _pass_on(self, proxied: Proxied) -> None:
-        wire, rest = self._wire, self._held[proxied.size :]
-        peer = _proxied_peer(proxied, self._peer)
-        endpoint = self._following(wire, peer, self._service, self._limits, self._clock)
-        hand_over(wire, endpoint, self._leave, rest, eof=False)
+            self._end()
 
     def _refuse(self, violation: ProtocolViolation) -> None:
         self.deadline = NEVER
         self._service.observer.refused(self._peer, violation)
         self._wire.abort()
-
-    def _leave_quietly(self) -> None:
-        self.deadline = NEVER
-        self._wire.finish()
 
 
 def _proxied_peer(proxied: Proxied, peer: Peer) -> Peer:
