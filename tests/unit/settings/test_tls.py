@@ -105,9 +105,9 @@ class TestPasswords:
         "table",
         [
             'keyfile_password = "hunter2"',
-            "keyfile_password = 42",
+            "keyfile_password = 4807526976",
             'keyfile_password = ["hunter2"]',
-            'sni = [{certificate = "c", keyfile = "k", keyfile_password = 42}]',
+            'sni = [{certificate = "c", keyfile = "k", keyfile_password = 4807526976}]',
         ],
     )
     def test_nor_in_an_error(self, write, tmp_path, table):
@@ -115,7 +115,7 @@ class TestPasswords:
         line = refused(write(f'certificate = "sealed.crt"\nkeyfile = "sealed.key"\n{table}'))
         assert "keyfile_password" in line
         assert "hunter2" not in line
-        assert "42" not in line
+        assert "4807526976" not in line
 
     def test_of_an_entry_it_may_be_a_credential(self, write, tmp_path):
         ISSUED.write(tmp_path, "sealed", password=self.SECRET)

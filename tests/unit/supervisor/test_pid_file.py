@@ -51,7 +51,9 @@ def test_a_stale_file_is_replaced(path, dead):
     assert path.read_text() == f"{OURS}\n"
 
 
-@pytest.mark.parametrize("text", ["", "\n", f"{OURS}\n", f" {OURS} "])
+@pytest.mark.parametrize(
+    "text", ["", "\n", f"{OURS}\n", f" {OURS} "], ids=["empty", "blank", "ours", "spaced"]
+)
 def test_an_empty_file_or_our_own_is_replaced(path, text):
     path.write_text(text)
     pid_file.write(str(path), OURS)
