@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from granian_d.engine.choose import choose
 from granian_d.engine.prelude import Prelude
+from granian_d.errors import ProtocolViolation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,6 +50,15 @@ def secured(engine: EngineName, http: HttpMode) -> Callable[[str | None], Endpoi
     return maker
 
 
+def _is_foreign(octets: bytes) -> bool:
+    """Whether the first line has neither a version of HTTP nor a path: an answer would be noise.
+
+    Everything else, and a line that is not whole, is for HTTP/1 to judge; it has 400 for most.
+    """
+    line, end, _ = octets.lstrip(b"\r\n").partition(b"\n")
+    return bool(end) and b" HTTP/" not in line and b" /" not in line
+
+
 class Greeting(Prelude):
     """The endpoint of a connection whose peer has not shown which version it speaks.
 
@@ -73,14 +83,22 @@ class Greeting(Prelude):
     def feed_data(self, data: bytes) -> None:
         """Octets have arrived."""
         self._held += data
-        if not PREFACE.startswith(self._held[: len(PREFACE)]):
+        if PREFACE.startswith(self._held[: len(PREFACE)]):
+            if len(self._held) >= len(PREFACE):
+                self._begin("h2")
+        elif _is_foreign(self._held):
+            self._refuse()
+        else:
             self._begin("h1")
-        elif len(self._held) >= len(PREFACE):
-            self._begin("h2")
 
     def feed_eof(self) -> None:
         """The peer has closed its sending side: HTTP/1.1 knows what to answer to half a line."""
         self._begin("h1").feed_eof()
+
+    def _refuse(self) -> None:
+        violation = ProtocolViolation("neither a request nor the preface of HTTP/2", "RFC 9113 3.4")
+        self._service.observer.refused(self._peer, violation)
+        self._end()
 
     def _begin(self, protocol: Literal["h1", "h2"]) -> Endpoint:
         return self._pass_on(choose(self._engine, protocol), self._peer, self._held)

@@ -45,6 +45,23 @@ def test_what_is_only_like_the_preface_is_http_1(line, octets):
     assert line.fate == FINISHED
 
 
+@pytest.mark.parametrize(
+    "octets", [b"INVALID CONNECTION PREFACE\r\n\r\n", b"HELO there\r\n", b"?\n"]
+)
+def test_what_is_neither_is_not_answered(line, octets):
+    line.feed(octets)
+    assert (line.sent, line.fate) == (b"", FINISHED)
+    assert len(line.record.refusals) == 1
+
+
+@pytest.mark.parametrize(
+    "octets", [b"GET /\r\n\r\n", b"GET / HTP/1.1\r\n\r\n", b"x HTTP/1.1\r\n\r\n"]
+)
+def test_what_means_to_be_a_request_is_answered(line, octets):
+    line.feed(octets)
+    assert line.sent.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 505 "))
+
+
 def test_an_end_in_the_middle(line):
     line.feed(PREFACE[:10]).eof()
     assert line.sent.startswith(b"HTTP/1.1 400 ")
