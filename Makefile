@@ -84,8 +84,9 @@ types: $(VENV)/.test
 floors: $(VENV)/.test
 	@$(BIN)/lint-imports
 
-# Two at once, each file on one of them: half of the time is spent in waiting.
-PYTEST := python -m pytest -n 2 --dist loadfile
+# `make test JOBS=2` runs two at once, each file on one of them: half of the time is spent in waiting.
+JOBS   ?=
+PYTEST := python -m pytest $(if $(JOBS),-n $(JOBS) --dist loadfile)
 pytest: $(VENV)/.test $(VENV)/.built
 	@$(BIN)/$(PYTEST) $(PYTEST_ARGS)
 

@@ -138,6 +138,7 @@ class TestFiles:
 
     @pytest.fixture(autouse=True)
     def _no_descriptor_is_left(self, loop):
+        gc.collect()  # what an earlier test has left behind
         before = len(os.listdir("/proc/self/fd"))
         yield
         gc.collect()
