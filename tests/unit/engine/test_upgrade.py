@@ -10,10 +10,13 @@ from h2.connection import H2Connection
 from h2.events import DataReceived, ResponseReceived, StreamEnded
 
 from granian_d.engine.contract import Leave
-from granian_d.errors import SessionClosed
+from granian_d.errors import FlowError, SessionClosed
+from granian_d.http import states
 from granian_d.http.session import CLOSED, OFFERED, OPEN, Session
+from tests.unit.http.test_states import MOVES
 from tests.unit.plan.specimens import WEBSOCKET
 from tests.wire.harness import ENGINES, RESET, Line, answer_ok, request
+from tests.wire.harness import OPEN as OPEN_WIRE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,6 +81,25 @@ def test_a_conversation_is_offered_and_accepted(engine):
     line.lost()
     assert session.state == CLOSED
     assert line.record.over == [session.exchange]
+
+
+@pytest.mark.parametrize("move", MOVES)
+def test_a_tunnel_takes_no_move_of_a_response(engine, move):
+    """The row of the table that a plain request cannot come to (http.states)."""
+    sessions = Sessions(engine)
+    line = sessions.line.feed(handshake())
+    [session] = sessions.offered
+    session.accept(None, [])
+    exchange = session.exchange
+    assert exchange.state == states.TUNNEL
+    if move == "abort":  # ends responses alone: a conversation has an end of its own
+        exchange.abort()
+    else:
+        with pytest.raises(FlowError):
+            MOVES[move](exchange)
+    assert (exchange.state, line.fate) == (states.TUNNEL, OPEN_WIRE)
+    exchange.close_tunnel()
+    assert exchange.state == states.FINISHED
 
 
 @pytest.mark.parametrize("at_once", [True, False])
