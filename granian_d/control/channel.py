@@ -20,8 +20,18 @@ if TYPE_CHECKING:
     from granian_d.plan import ListenerPlan
 
 
+class Born(NamedTuple):
+    """Worker: a mold has forked it; its first word, by which the master learns who it is."""
+
+    pid: int
+
+
 class Ready(NamedTuple):
     """Worker: the application runs and accept is armed."""
+
+
+class Molded(NamedTuple):
+    """Mold: it holds the application and waits for orders to fork. It may have been a worker."""
 
 
 class Leaving(NamedTuple):
@@ -33,18 +43,40 @@ class Closed(NamedTuple):
 
 
 class Failed(NamedTuple):
-    """Worker: it cannot start; it exits after this message."""
+    """Worker or mold: it cannot start; it exits after this message."""
 
     reason: str
     exit_code: int
 
 
+class Dumped(NamedTuple):
+    """Worker: the stacks that were asked for, in a file in memory that rides along."""
+
+    ticket: int
+
+
 class Drain(NamedTuple):
     """Master: accept no more, finish what is under way, exit. May come twice; the last counts."""
 
-    budget_s: float  # from now to the end of the last connection
+    budget_s: float  # from now to the end of the last request
     idle_s: float | None  # how long an idle connection may wait for a request; None: as always
     restarting: bool  # another worker takes over: peers that are sent away may come back at once
+    stream_s: float  # from now to the end of begun answers and WebSockets
+    heir: bool = False  # do not exit in the end, become a mold
+
+
+class Fork(NamedTuple):
+    """Master, to a mold: fork a worker; its end of a channel of its own rides along."""
+
+    worker: int
+    slot: int
+    row: int
+
+
+class Dump(NamedTuple):
+    """Master: say what every task and thread is doing."""
+
+    ticket: int
 
 
 class Reopen(NamedTuple):
@@ -57,9 +89,22 @@ class Renew(NamedTuple):
     """Master: certificates or ticket keys are new; a file in memory that holds them rides along."""
 
 
-Message = Ready | Leaving | Closed | Failed | Drain | Reopen | Renew
-_ALL: Final[tuple[Any, ...]] = (Ready, Leaving, Closed, Failed, Drain, Reopen, Renew)
-KINDS: Final = {kind.__name__: kind for kind in _ALL}
+Message = (
+    Born
+    | Ready
+    | Molded
+    | Leaving
+    | Closed
+    | Failed
+    | Dumped
+    | Drain
+    | Fork
+    | Dump
+    | Reopen
+    | Renew
+)
+KINDS: Final[Any] = {kind.__name__: kind for kind in typing.get_args(Message)}
+_WITH_DESCRIPTORS: Final = (Dumped, Fork, Reopen, Renew)
 
 # A reason may hold a traceback; a datagram must fit the socket's buffer (212992 bytes by default).
 MESSAGE_BYTES: Final = 1 << 17
@@ -122,7 +167,7 @@ class Channel:
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             _close_all(fds)
             raise Gone from error
-        if not isinstance(message, (Reopen, Renew)):
+        if not isinstance(message, _WITH_DESCRIPTORS):
             _close_all(fds)  # nobody asked for them
             fds = []
         return message, fds

@@ -1,6 +1,7 @@
 """What the processes will do: resolved, frozen, complete, plain data. See README.md."""
 
 from granian_d.plan.model import (
+    MOST_DRAINING,
     MOST_WORKERS,
     AccessLogPlan,
     CertificatePlan,
@@ -14,6 +15,7 @@ from granian_d.plan.model import (
     MasterPlan,
     Network,
     PoolPlan,
+    Recycling,
     TlsPlan,
     WebSocketLimits,
     WorkerPlan,
@@ -21,6 +23,7 @@ from granian_d.plan.model import (
 from granian_d.plan.wire import decode, encode
 
 __all__ = [
+    "MOST_DRAINING",
     "MOST_WORKERS",
     "AccessLogPlan",
     "CertificatePlan",
@@ -34,6 +37,7 @@ __all__ = [
     "MasterPlan",
     "Network",
     "PoolPlan",
+    "Recycling",
     "TlsPlan",
     "WebSocketLimits",
     "WorkerPlan",

@@ -11,6 +11,7 @@ from typing import Final, Literal
 
 # Beyond it a scoreboard row could be missing while two generations overlap; far beyond what helps.
 MOST_WORKERS: Final = 512
+MOST_DRAINING: Final = 8  # generations; the scoreboard has rows for all of them
 
 InterfaceName = Literal["asgi", "asginl", "wsgi", "rsgi"]
 LoopName = Literal["auto", "asyncio", "uvloop"]
@@ -160,6 +161,9 @@ class WorkerPlan:
     blocking_threads: int
     blocking_threads_idle_timeout_s: float
     backpressure: int  # connections held at once
+    warmup: str  # path that a worker asks itself for before it is ready; "" for none
+    health: str  # path at which the daemon answers how the service is; "" for none
+    request_timeout_s: float  # of a request until its task is cancelled; 0: never
     limits: Limits
     forwarding: ForwardingPlan | None  # None: nobody is believed
     identity: Identity
@@ -167,13 +171,38 @@ class WorkerPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolPlan:
-    """How many workers, and what the master grants them."""
+    """How many workers, and what the master grants them: what one generation is granted."""
 
     workers: int
+    workers_min: int  # the number follows the load between these two; equal: it does not
+    workers_max: int
     surge: int  # processes beyond `workers` while one generation replaces another
+    canary: bool  # one worker of a new generation must serve before the others are started
+    generations: int  # that may drain beside the one that serves
     startup_timeout_s: float  # fork to READY
-    drain_timeout_s: float  # drain order to the worker's end
+    drain_timeout_s: float  # drain order to the end of the last request
+    stream_timeout_s: float  # drain order to the end of begun answers and WebSockets
+    drain_delay_s: float  # health says 503 for that long before a stop begins
     stall_timeout_s: float  # without a heartbeat; 0: never judged
+    request_timeout_s: float  # of a request until its worker is replaced; 0: never
+    idle_exit_s: float  # without a connection until the daemon leaves; 0: it stays
+    recycling: Recycling
+    preload: bool  # workers are forked by a mold
+    refork_after: int  # requests until a worker is made the mold; 0: none is
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recycling:
+    """When a worker is replaced though nothing is wrong with it. Zero switches a limit off."""
+
+    requests: int
+    requests_jitter: int  # at most so many fewer, each worker its own number
+    lifetime_s: float
+    lifetime_jitter_s: float
+    rss_bytes: int
+    pss_bytes: int
+    sample_interval_s: float  # between two looks at memory
+    samples: int  # in a row above the limit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,6 +230,7 @@ class MasterPlan:
 
     process_name: str  # the name in brackets of the process titles
     pid_file: str  # "" writes none
+    control_socket: str  # path; "" for none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

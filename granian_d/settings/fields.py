@@ -69,9 +69,12 @@ def option(
     return Field(default, description=help_, ge=ge, le=le, json_schema_extra=facts)
 
 
-def duration(default: float, help_: str, *, ge: float, le: float = LONGEST_S, **facts: Any) -> Any:
+def duration(
+    default: float | None, help_: str, *, ge: float, le: float = LONGEST_S, **facts: Any
+) -> Any:
     """The field of an option in seconds, which has always an upper bound."""
-    return option(float(default), help_, kind="duration", unit="seconds", ge=ge, le=le, **facts)
+    value = None if default is None else float(default)
+    return option(value, help_, kind="duration", unit="seconds", ge=ge, le=le, **facts)
 
 
 _KIND_OF_TYPE: Final[dict[Any, str]] = {

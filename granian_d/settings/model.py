@@ -13,6 +13,7 @@ differs from the derived one.
 
 # No `from __future__ import annotations`: here annotations are data, pydantic evaluates them.
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -23,6 +24,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from granian_d.observe.access_log import check_format
 from granian_d.plan.model import (
+    MOST_DRAINING,
     MOST_WORKERS,
     EngineName,
     ForwardedFields,
@@ -38,6 +40,9 @@ from granian_d.settings.kinds import PERMISSION_BITS, Text
 from granian_d.settings.protocols import Http1, Http2, Request, Response, WebSocket
 from granian_d.settings.refusal import Refusal
 from granian_d.settings.tls_options import Certificate, Ssl
+
+# What may stand in a request line (RFC 9112 3.2.1), without a query.
+_PATH: Final = re.compile(r"/[!$%&'()*+,\-./0-9:;=@A-Z_a-z~]*")
 
 
 class Listen(Table):
@@ -243,6 +248,35 @@ class Settings(Table, BaseSettings):
     workers: int = option(
         1, "Number of processes that serve.", ge=1, le=MOST_WORKERS, reload="live"
     )
+    workers_min: int | None = option(
+        None,
+        "Fewest workers, where their number follows the load.",
+        ge=1,
+        le=MOST_WORKERS,
+        reload="live",
+        example=1,
+    )
+    workers_max: int | None = option(
+        None,
+        "Most workers, where their number follows the load.",
+        ge=1,
+        le=MOST_WORKERS,
+        reload="live",
+        example=8,
+    )
+    preload: bool = option(
+        False,
+        "Import the application once for each generation, in a mold that forks its workers.",
+    )
+    refork_after: int = option(
+        0,
+        "Requests of a worker after which it becomes the mold of the others, once for each"
+        " generation; 0 is never.",
+        unit="requests",
+        ge=0,
+        reload="live",
+        example=1000,
+    )
     blocking_threads: int | None = option(
         None, "Threads of a worker that run a WSGI application.", ge=1, example=1
     )
@@ -269,6 +303,27 @@ class Settings(Table, BaseSettings):
         ge=0,
         reload="live",
     )
+    workers_stream_timeout: float | None = duration(
+        None,
+        "Time for a worker that leaves to finish answers that have begun and WebSockets.",
+        ge=1,
+        reload="live",
+        example=300,
+    )
+    drain_delay: float = duration(
+        0,
+        "Time before a stop in which `health` says 503 and requests are served as always.",
+        ge=0,
+        le=600,
+        reload="live",
+    )
+    idle_exit: float = duration(
+        0,
+        "Time without a connection after which the daemon leaves, where the service manager holds"
+        " its sockets; 0 is never.",
+        ge=0,
+        reload="live",
+    )
     surge: int | None = option(
         None,
         "Processes beyond the number of workers while they are replaced.",
@@ -276,7 +331,100 @@ class Settings(Table, BaseSettings):
         reload="live",
         example=1,
     )
+    canary: bool = option(
+        True,
+        "Start one worker of a new generation, and the others when it serves.",
+        reload="live",
+    )
+    max_generations: int = option(
+        3,
+        "Generations that may drain at once; a reload beyond them ends the oldest one's streams.",
+        ge=1,
+        le=MOST_DRAINING,
+        reload="live",
+    )
+    warmup: str = option(
+        "",
+        "Path that a worker asks its application for before it is ready; it must not fail.",
+        kind="prefix",
+        example="/warmup",
+    )
+    health: str = option(
+        "",
+        "Path at which the daemon itself answers how the service is: 200, or 503 before a stop.",
+        kind="prefix",
+        example="/-/health",
+    )
 
+    workers_max_requests: int = option(
+        0,
+        "Requests after which a worker is replaced; 0 is no limit.",
+        unit="requests",
+        ge=0,
+        reload="live",
+        example=100000,
+    )
+    workers_max_requests_jitter: int | None = option(
+        None,
+        "Most requests by which a worker's limit is lower than that, each one's by another number.",
+        unit="requests",
+        ge=0,
+        reload="live",
+        example=10000,
+    )
+    workers_lifetime: float | None = duration(
+        None, "Time after which a worker is replaced.", ge=1, reload="live", example=21600
+    )
+    workers_lifetime_jitter: float | None = duration(
+        None,
+        "Most time by which a worker's life is shorter than that, each one's by another time.",
+        ge=0,
+        reload="live",
+        example=1800,
+    )
+    workers_max_rss: int | None = option(
+        None,
+        "Resident memory above which a worker is replaced.",
+        unit="MiB",
+        ge=1,
+        reload="live",
+        example=512,
+    )
+    workers_max_pss: int | None = option(
+        None,
+        "Memory above which a worker is replaced, of what it shares with others only its part.",
+        unit="MiB",
+        ge=1,
+        reload="live",
+        example=256,
+    )
+    rss_sample_interval: float = duration(
+        30, "Time between two looks at the memory of workers.", ge=1, le=300, reload="live"
+    )
+    rss_samples: int = option(
+        1, "Looks in a row that must find a worker's memory above its limit.", ge=1, reload="live"
+    )
+
+    request_timeout: float = duration(
+        0,
+        "Time for a request, after which its stack is logged and its task cancelled; 0 is no"
+        " limit.",
+        ge=0,
+    )
+    request_kill_timeout: float = duration(
+        0,
+        "Time for a request, after which its worker is replaced; 0 is no limit.",
+        ge=0,
+        reload="live",
+    )
+
+    control_socket: str | None = option(
+        None,
+        "Socket for granianctl, below $RUNTIME_DIRECTORY if relative.",
+        kind="path",
+        reload="restart",
+        example="control.sock",
+    )
     process_name: str | None = option(
         None, "Name in the titles of the processes.", reload="restart", example="app"
     )
@@ -328,6 +476,13 @@ class Settings(Table, BaseSettings):
         check_host(host)
         return host
 
+    @field_validator("warmup", "health")
+    @classmethod
+    def _check_path(cls, path: str) -> str:
+        if path and not _PATH.fullmatch(path):
+            raise ValueError(path)
+        return path
+
     @field_validator("url_path_prefix")
     @classmethod
     def _normalize_prefix(cls, prefix: str) -> str:
@@ -346,7 +501,9 @@ SECTIONS: Final = {
     "proxy_protocol": "Behind a proxy",
     "workers": "Workers",
     "workers_startup_timeout": "Life cycle",
-    "process_name": "Process",
+    "workers_max_requests": "Recycling",
+    "request_timeout": "Requests that do not end",
+    "control_socket": "Process",
 }
 
 
@@ -355,7 +512,7 @@ class Computed:
     """A default that depends on other options."""
 
     note: str
-    value: Callable[[Any], int | str]
+    value: Callable[[Any], float | str]
 
 
 # In the order in which they are filled in.
@@ -368,6 +525,15 @@ COMPUTED: Final = {
         lambda s: max(1, s.backpressure // 2) if s.interface == "wsgi" else 1,
     ),
     "surge": Computed("workers", lambda s: s.workers),
+    "workers_min": Computed("workers", lambda s: s.workers),
+    "workers_max": Computed("workers", lambda s: s.workers),
+    "workers_stream_timeout": Computed("workers_kill_timeout", lambda s: s.workers_kill_timeout),
+    "workers_max_requests_jitter": Computed(
+        "a tenth of workers_max_requests", lambda s: s.workers_max_requests // 10
+    ),
+    "workers_lifetime_jitter": Computed(
+        "a tenth of workers_lifetime", lambda s: (s.workers_lifetime or 0.0) / 10
+    ),
     "process_name": Computed(
         "the TOML file's name without .toml, else app",
         lambda s: PurePath(s.config).stem if s.config else s.app,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ipaddress
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from granian_d import __version__
 from granian_d.engine.choose import resolve as resolve_engine
@@ -23,12 +23,12 @@ from granian_d.plan import (
     LogPlan,
     MasterPlan,
     Network,
-    PoolPlan,
     WebSocketLimits,
     WorkerPlan,
 )
 from granian_d.settings.identity import plan_identity
 from granian_d.settings.listeners import plan_listeners, unbound
+from granian_d.settings.pool import plan_pool, pool_remarks
 from granian_d.settings.tls import plan_tls, tls_remarks
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from granian_d.settings.protocols import Http2
 
 _T = TypeVar("_T")
+
+CONTROL_SOCKET: Final = "control.sock"
 
 
 def resolve(loaded: Loaded) -> DaemonPlan:
@@ -53,15 +55,10 @@ def resolve(loaded: Loaded) -> DaemonPlan:
         master=MasterPlan(
             process_name=_given(settings.process_name),
             pid_file=_complete(settings.pid_file, places.runtime_directory),
+            control_socket=_control_socket(loaded),
         ),
         listeners=plan_listeners(loaded),
-        pool=PoolPlan(
-            workers=settings.workers,
-            surge=_given(settings.surge),
-            startup_timeout_s=settings.workers_startup_timeout,
-            drain_timeout_s=settings.workers_kill_timeout,
-            stall_timeout_s=settings.workers_stall_timeout,
-        ),
+        pool=plan_pool(loaded),
         tls=plan_tls(loaded),
         worker=_plan_worker(loaded),
         log=LogPlan(
@@ -80,7 +77,7 @@ def resolve(loaded: Loaded) -> DaemonPlan:
 
 def remarks(loaded: Loaded) -> tuple[str, ...]:
     """What does not keep the daemon from starting, and its user should know."""
-    return (*loaded.warnings, *unbound(loaded), *tls_remarks(loaded))
+    return (*loaded.warnings, *unbound(loaded), *tls_remarks(loaded), *pool_remarks(loaded))
 
 
 def _plan_worker(loaded: Loaded) -> WorkerPlan:
@@ -97,6 +94,9 @@ def _plan_worker(loaded: Loaded) -> WorkerPlan:
         blocking_threads=_blocking_threads(loaded),
         blocking_threads_idle_timeout_s=settings.blocking_threads_idle_timeout,
         backpressure=_given(settings.backpressure),
+        warmup=settings.warmup,
+        health=settings.health,
+        request_timeout_s=settings.request_timeout,
         limits=_plan_limits(loaded),
         forwarding=_plan_forwarding(loaded.settings),
         identity=plan_identity(loaded),
@@ -183,6 +183,14 @@ def _complete(path: str | None, directory: str) -> str:
     if path is None:
         return ""
     return os.path.abspath(os.path.join(directory, path))
+
+
+def _control_socket(loaded: Loaded) -> str:
+    """Where granianctl is listened to: as given, else in $RUNTIME_DIRECTORY, else nowhere."""
+    given, directory = loaded.settings.control_socket, loaded.surroundings.runtime_directory
+    if given is None and not directory:
+        return ""
+    return _complete(given or CONTROL_SOCKET, directory)
 
 
 def _working_dir(loaded: Loaded) -> str:

@@ -36,6 +36,7 @@ from granian_d.supervisor.vocabulary import (
     ReopenLogs,
     StopPlanner,
     Tick,
+    Vitals,
     Wanted,
     WorkerClosed,
     WorkerExited,
@@ -45,7 +46,7 @@ from granian_d.supervisor.vocabulary import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
 
 def decide(roster: Roster, event: Event, now: float) -> tuple[Roster, list[Command]]:
@@ -65,18 +66,18 @@ def start(now: float) -> tuple[Roster, list[Command]]:
 
 
 def _on_wanted(turn: Turn, event: Wanted) -> None:
-    _INTENTS[event.intent](turn)
+    _INTENTS[event.intent](turn, event)
 
 
-def _want_stop(turn: Turn) -> None:
+def _want_stop(turn: Turn, event: Wanted) -> None:
     if turn.roster.phase == "stopping":
-        _want_quit(turn)
+        _want_quit(turn, event)
     else:
         turn.report("stopping", workers=len(turn.roster.workers))
         _begin_stop(turn)
 
 
-def _want_quit(turn: Turn) -> None:
+def _want_quit(turn: Turn, _: Wanted) -> None:
     turn.report("quitting")
     if turn.roster.phase != "stopping":
         _begin_stop(turn)
@@ -88,14 +89,15 @@ def _begin_stop(turn: Turn) -> None:
     turn.do(Announce("stopping"))
     if roster.planning:
         turn.do(StopPlanner())
-    budgets = [roster.terms[w.generation].drain_timeout_s for w in roster.workers.values()]
+    terms = [roster.terms[worker.generation] for worker in roster.workers.values()]
+    budgets = [max(one.drain_timeout_s, one.stream_timeout_s) for one in terms]
     stop_by = turn.now + max(budgets, default=0.0) + policy.REAP_GRACE_S
     turn.move("stop")
     turn.set(planning_until=NEVER, reload_again=False, stop_by=stop_by)
     turn.do(CloseListeners())
 
 
-def _want_reload(turn: Turn) -> None:
+def _want_reload(turn: Turn, _: Wanted) -> None:
     roster = turn.roster
     if roster.phase == "stopping":
         return
@@ -105,15 +107,15 @@ def _want_reload(turn: Turn) -> None:
     turn.reload()
 
 
-def _want_reopen(turn: Turn) -> None:
+def _want_reopen(turn: Turn, _: Wanted) -> None:
     turn.do(ReopenLogs())
 
 
-def _want_grow(turn: Turn) -> None:
+def _want_grow(turn: Turn, _: Wanted) -> None:
     _scale(turn, +1)
 
 
-def _want_shrink(turn: Turn) -> None:
+def _want_shrink(turn: Turn, _: Wanted) -> None:
     _scale(turn, -1)
 
 
@@ -236,21 +238,21 @@ def _on_tick(turn: Turn, event: Tick) -> None:
         limit_s = policy.PLANNER_TIMEOUT_S
         _on_plan_failed(turn, PlanFailed(f"the configuration was not read in {limit_s:.0f} s", 75))
     for worker in list(turn.roster.workers.values()):
-        _judge_progress(turn, worker, event.beats)
+        _judge_progress(turn, worker, event.vitals.get(worker.number, Vitals()))
 
 
-def _judge_progress(turn: Turn, worker: Worker, beats: Mapping[int, float]) -> None:
+def _judge_progress(turn: Turn, worker: Worker, vitals: Vitals) -> None:
     limit_s = turn.roster.terms[worker.generation].stall_timeout_s
     if worker.state != "ready" or not limit_s:
         return
-    since = max(beats.get(worker.number, 0.0), worker.ready_at, turn.roster.resumed_at)
+    since = max(vitals.beat_s, worker.ready_at, turn.roster.resumed_at)
     stall_s = turn.now - since
     if stall_s > limit_s:
         turn.tell("worker_stalled", worker, stall_s=stall_s)
         turn.dump(worker, f"worker-{worker.slot} made no progress")
 
 
-_INTENTS: Final[dict[str, Callable[[Turn], None]]] = {
+_INTENTS: Final[dict[str, Callable[[Turn, Wanted], None]]] = {
     "stop": _want_stop,
     "quit": _want_quit,
     "reload": _want_reload,

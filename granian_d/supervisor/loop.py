@@ -28,8 +28,8 @@ from granian_d.supervisor.vocabulary import (
     Event,
     PlanFailed,
     PlanMade,
-    Terms,
     Tick,
+    Vitals,
     Wanted,
     WorkerClosed,
     WorkerExited,
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from granian_d.control.channel import Channel
-    from granian_d.plan import DaemonPlan
     from granian_d.supervisor.child import PlannerProcess
 
 T = TypeVar("T")
@@ -117,7 +116,8 @@ class _Loop:
             pids = {worker.pid for worker in self._hands.children.values()}
             child.reap_strangers(pids | {planner.pid for planner in self._hands.planners})
         board = self._hands.scoreboard
-        return Tick({n: board.beat_s(c.row) for n, c in self._hands.children.items()})
+        vitals = {n: _vitals(board.row(c.row)) for n, c in self._hands.children.items()}
+        return Tick(vitals)
 
     def _listen_to_signals(self) -> None:
         for end in (self._wake_reader, self._wake_writer):
@@ -134,8 +134,7 @@ class _Loop:
                 continue
             intent, meaning = SIGNALS[name]
             self._hands.runtime.log.event("signal", signal=name, meaning=meaning)
-            if intent is not None:
-                yield Wanted(intent)
+            yield Wanted(intent)
 
     def _watch(self) -> None:
         """Have the selector follow the children and the planner that there are now."""
@@ -224,7 +223,7 @@ class _Loop:
         except DaemonError as error:
             return PlanFailed(str(error), error.exit_code)
         self._generation += 1
-        return PlanMade(self._generation, _terms(plan))
+        return PlanMade(self._generation, plan.pool)
 
     # --- telling others ------------------------------------------------------------------------
 
@@ -290,14 +289,16 @@ class _Rate:
         self._count, self._since = count, now
 
 
-def _terms(plan: DaemonPlan) -> Terms:
-    pool = plan.pool
-    return Terms(
-        pool.workers,
-        pool.surge,
-        pool.startup_timeout_s,
-        pool.drain_timeout_s,
-        pool.stall_timeout_s,
+def _vitals(row: columns.Row) -> Vitals:
+    """What a worker has written of itself."""
+    return Vitals(
+        beat_s=row[columns.BEAT_NS] / 1e9,
+        requests=row[columns.REQUESTS],
+        active=row[columns.ACTIVE],
+        connections=row[columns.CONNECTIONS],
+        oldest_s=row[columns.OLDEST_NS] / 1e9,
+        busy_s=row[columns.BUSY_NS] / 1e9,
+        lag_s=row[columns.LAG_NS] / 1e9,
     )
 
 

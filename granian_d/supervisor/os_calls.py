@@ -274,7 +274,13 @@ class OsCalls:
     def _drain(self, command: DrainWorker) -> None:
         idle_s = HASTY_IDLE_S if command.hasty else None
         self.children[command.worker].channel.send(
-            Drain(command.budget_s, idle_s, restarting=not command.hasty)
+            Drain(
+                command.budget_s,
+                idle_s,
+                restarting=not command.hasty,
+                stream_s=command.stream_s,
+                heir=command.heir,
+            )
         )
 
     def _kill(self, command: KillWorker) -> None:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from granian_d.supervisor.states import Phase, WorkerState
-    from granian_d.supervisor.vocabulary import Terms
+    from granian_d.plan import PoolPlan
+    from granian_d.supervisor.states import MoldState, Phase, WorkerState
 
 NEVER: Final = float("inf")
 
@@ -35,6 +35,42 @@ class Worker:
 
 
 @dataclass(frozen=True, slots=True)
+class Mold:
+    """The process that imported the application of a generation and forks its workers."""
+
+    number: int  # of the same series as those of workers: it may have been one
+    generation: int
+    state: MoldState
+    deadline: float  # of its state; NEVER for none
+    ready_at: float = NEVER
+    reason: str = ""  # why it failed, or why it is being ended
+    exit_code: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """The end of a process that nobody had asked for, or that had to be helped."""
+
+    at: float
+    slot: int  # 0: a mold
+    generation: int
+    pid: int
+    how: str  # "SIGKILL", "exit status 3"
+    reason: str  # "" where only `how` is known
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How the last change (reload, upgrade) went."""
+
+    change: int
+    began_at: float
+    ended_at: float
+    exit_code: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Setback:
     """A slot whose worker died: how often in a row, and when it may be filled again."""
 
@@ -49,10 +85,15 @@ class Roster:
     phase: Phase = "booting"
     committed: int = 0  # the generation that is the service
     candidate: int = 0  # the one that would replace it
-    terms: Mapping[int, Terms] = field(default_factory=dict)  # by generation
+    terms: Mapping[int, PoolPlan] = field(default_factory=dict)  # by generation
     workers: Mapping[int, Worker] = field(default_factory=dict)  # by number, until reaped
     setbacks: Mapping[int, Setback] = field(default_factory=dict)  # by slot
     adjust: int = 0  # workers more (or less) than the committed terms say
+    molds: Mapping[int, Mold] = field(default_factory=dict)  # by number, until reaped
+    deaths: tuple[Death, ...] = ()  # the last few, the newest last
+    change: int = 0  # how many were begun (reloads, upgrades)
+    change_began: float = 0.0
+    outcome: Outcome | None = None  # of the last one that is over
     last_worker: int = 0
     planning_until: float = NEVER  # the planner runs, until then at most; NEVER: it does not
     concluding: bool = False  # the change is decided; some who must not accept any more still may
@@ -68,6 +109,11 @@ class Roster:
     def planning(self) -> bool:
         """The planner runs."""
         return self.planning_until != NEVER
+
+    @property
+    def awaited(self) -> int:
+        """The change that does what somebody wants who asks now: see Verdict."""
+        return self.change + (1 if self.reload_again else 0)
 
     @property
     def reloading(self) -> bool:

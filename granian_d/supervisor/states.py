@@ -17,6 +17,16 @@ WORKER: Final[dict[WorkerState, dict[WorkerMove, WorkerState]]] = {
     "dying": {"kill": "dying"},
 }
 
+MoldState = Literal["starting", "ready", "dismissed", "dying"]
+MoldMove = Literal["ready", "dismiss", "kill"]
+
+MOLD: Final[dict[MoldState, dict[MoldMove, MoldState]]] = {
+    "starting": {"ready": "ready", "dismiss": "dismissed", "kill": "dying"},
+    "ready": {"dismiss": "dismissed", "kill": "dying"},
+    "dismissed": {"kill": "dying"},
+    "dying": {"kill": "dying"},
+}
+
 Phase = Literal["booting", "serving", "stopping", "gone"]
 PhaseMove = Literal["commit", "stop", "leave"]
 

@@ -82,10 +82,14 @@ class Turn:
         following = WORKER[worker.state].get("drain")
         if following is None:
             return
-        budget_s = self.roster.terms[worker.generation].drain_timeout_s
-        deadline = min(worker.deadline, self.now + budget_s)
+        terms = self.roster.terms[worker.generation]
+        longest_s = max(terms.drain_timeout_s, terms.stream_timeout_s)
+        deadline = min(worker.deadline, self.now + longest_s)
+        left_s = deadline - self.now
         self.put(replace(worker, state=following, deadline=deadline, hasty=hasty))
-        self.do(DrainWorker(worker.number, deadline - self.now, hasty))
+        budget_s = min(terms.drain_timeout_s, left_s)
+        stream_s = min(terms.stream_timeout_s, left_s)
+        self.do(DrainWorker(worker.number, budget_s, hasty, stream_s))
         self.tell("worker_draining", worker)
 
     def dump(self, worker: Worker, reason: str) -> None:

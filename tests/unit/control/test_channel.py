@@ -67,7 +67,12 @@ def test_every_message_comes_as_it_was_sent(message):
 
 def test_boundaries_and_order_are_kept_both_ways(pair):
     one, other = pair
-    said = [Drain(3.0, None, True), Drain(1.5, 0.0, False), Reopen("/a.log"), Drain(0.0, 2, True)]
+    said = [
+        Drain(3.0, None, True, 9.0),
+        Drain(1.5, 0.0, False, 1.5, heir=True),
+        Reopen("/a.log"),
+        Drain(0.0, 2, True, 0),
+    ]
     assert all(one.send(message) for message in said)
     assert other.send(Ready())
     assert other.send(Closed())
@@ -102,7 +107,7 @@ def test_last_words_come_before_the_news_of_the_end(pair):
 def test_unread_messages_at_the_other_end_do_not_hide_its_end(pair):
     """Its kernel answers with a reset then, not with an end of file."""
     one, other = pair
-    one.send(Drain(1.0, None, True))
+    one.send(Drain(1.0, None, True, 1.0))
     other.close()
     with pytest.raises(Gone):
         while one.receive() is not None:

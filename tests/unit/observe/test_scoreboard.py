@@ -11,13 +11,15 @@ from granian_d.observe.scoreboard import (
     ACCEPTED,
     ACTIVE,
     BEAT_NS,
-    BUCKETS,
     COLUMNS,
     CONNECTIONS,
     GAUGES,
+    HEALTHS,
     REQUESTS,
     ROWS,
     SENT_BYTES,
+    TEXT,
+    TEXT_WORDS,
     WORDS,
     Scoreboard,
 )
@@ -32,26 +34,26 @@ def test_columns_are_numbered_as_they_are_named():
     for number, name in enumerate(COLUMNS):
         assert getattr(scoreboard, name.upper()) == number
     assert set(COLUMNS) >= GAUGES
-    assert len(COLUMNS) + BUCKETS <= WORDS
+    assert TEXT + TEXT_WORDS <= WORDS
     assert WORDS * 8 % 64 == 0, "rows share no cache line"
 
 
 def test_rows_do_not_overlap(board):
-    for index in range(ROWS):
+    rows = [0, 1, 2, ROWS - 1]
+    for index in rows:
         row = board.row(index)
         assert len(row) == WORDS
         for word in range(WORDS):
             row[word] = index * WORDS + word
-    assert all(
-        board.row(index)[word] == index * WORDS + word
-        for index in range(ROWS)
-        for word in range(WORDS)
-    )
+    for index in rows:
+        assert list(board.row(index)) == [index * WORDS + word for word in range(WORDS)]
 
 
 def test_a_row_belongs_to_one_worker_at_a_time(board):
     taken = [board.take() for _ in range(ROWS)]
     assert sorted(taken) == list(range(ROWS))
+    with pytest.raises(OSError, match="no row"):
+        board.take()
     board.release(taken[7])
     assert board.take() == taken[7]
 
@@ -121,3 +123,41 @@ def test_children_write_side_by_side(board):
         os.waitpid(pid, 0)
     assert [board.row(index)[REQUESTS] for index in rows] == [1000, 2000, 3000, 4000]
     assert board.total(REQUESTS, rows) == 10000
+
+
+def test_the_last_request_is_told(board):
+    index = board.take()
+    assert board.last_request(index) == ""
+    text = "GET /caf\u00e9".encode()
+    board.row(index)[TEXT : TEXT + TEXT_WORDS].cast("B")[: len(text)] = text
+    assert board.last_request(index) == "GET /caf\u00e9"
+
+
+def test_health_is_shown_to_everybody(board):
+    assert HEALTHS[board.health[0]] == "well"
+    board.health[0] = HEALTHS.index("leaving")
+    assert HEALTHS[Scoreboard(os.dup(board.fd)).health[0]] == "leaving"
+
+
+def test_a_successor_takes_it_over(board):
+    """Workers that live on keep their rows; what the others have counted is not lost."""
+    living, dead = board.take(), board.take()
+    board.row(living)[REQUESTS], board.row(dead)[REQUESTS] = 5, 7
+    board.row(dead)[CONNECTIONS] = 3
+    successor = Scoreboard(os.dup(board.fd), [living])
+    assert successor.row(living)[REQUESTS] == 5
+    assert successor.total(REQUESTS, [living]) == 12
+    assert successor.total(CONNECTIONS, []) == 0
+    assert successor.take() == dead
+    assert list(successor.row(dead)) == [0] * WORDS
+
+
+@pytest.mark.parametrize("fault", ["size", "layout"])
+def test_what_another_release_has_made_is_refused(board, fault):
+    fd = os.dup(board.fd)
+    if fault == "size":
+        os.ftruncate(fd, 4096)
+    else:
+        os.pwrite(fd, b"\1", 7)
+    with pytest.raises(ValueError, match=fault):
+        Scoreboard(fd)

@@ -15,6 +15,7 @@ from granian_d.plan import (
     LogPlan,
     MasterPlan,
     PoolPlan,
+    Recycling,
     WebSocketLimits,
     WorkerPlan,
 )
@@ -70,6 +71,9 @@ def worker_plan(target: str = "hello:app", **changes: Any) -> WorkerPlan:
         blocking_threads=1,
         blocking_threads_idle_timeout_s=30.0,
         backpressure=16,
+        warmup="",
+        health="",
+        request_timeout_s=0.0,
         limits=limits(),
         forwarding=None,
         identity=nobody,
@@ -114,14 +118,40 @@ def log_plan(**changes: Any) -> LogPlan:
     return replace(LogPlan(enabled=True, level="info", format="auto", file=""), **changes)
 
 
+def recycling(**limits: Any) -> Recycling:
+    never = dict.fromkeys(Recycling.__dataclass_fields__, 0)
+    return Recycling(**{**never, "sample_interval_s": 30.0, "samples": 1, **limits})
+
+
+def pool_plan(**changes: Any) -> PoolPlan:
+    workers = changes.get("workers", 2)
+    plain = PoolPlan(
+        workers=workers,
+        workers_min=workers,
+        workers_max=workers,
+        surge=workers,
+        canary=False,
+        generations=2,
+        startup_timeout_s=60.0,
+        drain_timeout_s=30.0,
+        stream_timeout_s=30.0,
+        drain_delay_s=0.0,
+        stall_timeout_s=10.0,
+        request_timeout_s=0.0,
+        idle_exit_s=0.0,
+        recycling=recycling(),
+        preload=False,
+        refork_after=0,
+    )
+    return replace(plain, **changes)
+
+
 def daemon_plan(*listeners: ListenerPlan, **changes: Any) -> DaemonPlan:
     plain = DaemonPlan(
         version="1.2.3",
-        master=MasterPlan(process_name="hello", pid_file=""),
+        master=MasterPlan(process_name="hello", pid_file="", control_socket=""),
         listeners=listeners,
-        pool=PoolPlan(
-            workers=2, surge=1, startup_timeout_s=60.0, drain_timeout_s=30.0, stall_timeout_s=10.0
-        ),
+        pool=pool_plan(workers=2, surge=1),
         tls=None,
         worker=worker_plan(),
         log=log_plan(),

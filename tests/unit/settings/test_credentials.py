@@ -15,6 +15,8 @@ SECRETS = {
     "app": "main:app",
     "host": "10.9.8.7",
     "url_path_prefix": "/hunter2",
+    "warmup": "/hunter2",
+    "health": "/hunter2",
     "access_log.fmt": "%(path)s hunter2",
 }
 

@@ -21,7 +21,12 @@ CONTEXT = {
     "uds_permissions": ["--uds", "/run/app.sock"],
     "forwarded_fields": ["--forwarded-allow-ips", "127.0.0.1"],
     "blocking_threads": ["--interface", "wsgi"],
-    "workers": ["--surge", "1", "--backpressure", "1"],
+    "workers": ["--surge=1", "--backpressure=1", "--workers-min=1", "--workers-max=512"],
+    "workers_min": ["--workers=512", "--surge=1", "--backpressure=1", "--workers-max=512"],
+    "refork_after": ["--preload"],
+    "workers_kill_timeout": ["--workers-stream-timeout=1"],
+    "workers_max_requests": ["--workers-max-requests-jitter=0"],
+    "workers_lifetime": ["--workers-lifetime-jitter=0"],
 }
 # Values that this machine must know, or that must not look up a name.
 ON_THIS_MACHINE = {
@@ -32,7 +37,7 @@ ON_THIS_MACHINE = {
     "working_dir": st.sampled_from(["/", "/usr"]),
 }
 PART_OF_CLASS = {"restart": {"master"}, "live": {"pool"}}
-PARTS_OF_WORKERS = {"worker", "listeners", "log", "access_log", "tls"}
+PARTS_OF_WORKERS = {"pool", "worker", "listeners", "log", "access_log", "tls"}
 
 
 @pytest.fixture(scope="module", autouse=True)

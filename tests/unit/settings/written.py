@@ -44,7 +44,7 @@ _OF_OPTION = {
     "host": st.one_of(
         st.ip_addresses(v=4).map(str), st.ip_addresses(v=6).map(str), _WORD, st.just("example.org")
     ),
-    "url_path_prefix": _PATH,
+    **dict.fromkeys(("url_path_prefix", "warmup", "health"), _PATH),
     "forwarded_allow_ips": st.lists(
         st.one_of(
             _ADDRESS,
