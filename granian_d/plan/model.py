@@ -176,6 +176,7 @@ class PoolPlan:
     workers: int
     workers_min: int  # the number follows the load between these two; equal: it does not
     workers_max: int
+    threads: int  # of a worker, where each request takes one; 0: it does not
     surge: int  # processes beyond `workers` while one generation replaces another
     canary: bool  # one worker of a new generation must serve before the others are started
     generations: int  # that may drain beside the one that serves

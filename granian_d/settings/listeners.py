@@ -18,7 +18,7 @@ from granian_d.errors import ListenError
 from granian_d.plan import ListenerPlan
 from granian_d.settings.addresses import Address
 from granian_d.settings.identity import find_gid, find_uid
-from granian_d.settings.model import Listen
+from granian_d.settings.serving import Listen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

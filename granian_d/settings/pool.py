@@ -21,13 +21,14 @@ def plan_pool(loaded: Loaded) -> PoolPlan:
     Raises:
         ConfigError: options contradict each other.
     """
-    settings = loaded.settings
+    settings, inherited = loaded.settings, loaded.surroundings.inherited
     _judge_bounds(loaded)
     _judge_refork(loaded)
     return PoolPlan(
         workers=settings.workers,
         workers_min=_given(settings.workers_min),
         workers_max=_given(settings.workers_max),
+        threads=_given(settings.blocking_threads) if settings.interface == "wsgi" else 0,
         surge=_given(settings.surge),
         canary=settings.canary,
         generations=settings.max_generations,
@@ -37,7 +38,7 @@ def plan_pool(loaded: Loaded) -> PoolPlan:
         drain_delay_s=settings.drain_delay,
         stall_timeout_s=settings.workers_stall_timeout,
         request_timeout_s=settings.request_kill_timeout,
-        idle_exit_s=settings.idle_exit,
+        idle_exit_s=settings.idle_exit if inherited is None or inherited else 0.0,
         recycling=_plan_recycling(settings),
         preload=settings.preload,
         refork_after=settings.refork_after,

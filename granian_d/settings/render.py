@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 from granian_d.observe.access_log import ATOMS
 from granian_d.settings.credentials import LARGEST_BYTES, MARK
 from granian_d.settings.kinds import Choice
-from granian_d.settings.model import Listen
 from granian_d.settings.options import OPTIONS, PREFIX, fields_of
+from granian_d.settings.serving import Listen
 from granian_d.settings.usage import bounds, default
 
 if TYPE_CHECKING:

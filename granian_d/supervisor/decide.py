@@ -6,7 +6,8 @@ start, crash replacement, reload, scaling and recycling: start the new, wait unt
 drain the old. The rules that `settle` keeps, and that the tests prove of every history:
 
 * a worker that serves is drained only when its successor serves, or nobody needs its slot;
-* nothing is spawned beyond count + surge, all living processes counted;
+* nothing is spawned beyond count + surge, draining ones counted; those of generations that are no
+  more have a limit of their own, beyond which the next generation waits for the oldest of them;
 * a generation is committed as a whole or discarded as a whole, and until then the committed one
   keeps its workers, its terms and the right to replace its dead;
 * a stop ends by its deadline, whatever the workers do;
@@ -18,25 +19,24 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from granian_d.plan import MOST_WORKERS
-from granian_d.supervisor import policy
-from granian_d.supervisor.roster import NEVER, Roster, Setback, Worker
+from granian_d.supervisor import changes, policy
+from granian_d.supervisor.roster import NEVER, Death, Mold, Roster, Setback, Worker
 from granian_d.supervisor.settle import settle
-from granian_d.supervisor.states import WORKER
+from granian_d.supervisor.states import MOLD, WORKER
 from granian_d.supervisor.turn import Turn
+from granian_d.supervisor.upkeep import on_tick
 from granian_d.supervisor.vocabulary import (
     CLEAN_EXIT,
-    Announce,
-    CloseListeners,
+    CheckPassed,
     Command,
-    Discard,
     Event,
+    MoldExited,
+    MoldFailed,
+    MoldReady,
     PlanFailed,
     PlanMade,
-    ReopenLogs,
-    StopPlanner,
     Tick,
-    Vitals,
+    UpgradeFailed,
     Wanted,
     WorkerClosed,
     WorkerExited,
@@ -65,97 +65,19 @@ def start(now: float) -> tuple[Roster, list[Command]]:
     return turn.roster, turn.commands
 
 
+def resume(roster: Roster, now: float) -> tuple[Roster, list[Command]]:
+    """The roster of a master whose place we have taken: what it began is gone on with."""
+    turn = Turn(replace(roster, ticked_at=now, resumed_at=now), now)
+    changes.resume(turn)
+    settle(turn)
+    return turn.roster, turn.commands
+
+
 def _on_wanted(turn: Turn, event: Wanted) -> None:
     _INTENTS[event.intent](turn, event)
 
 
-def _want_stop(turn: Turn, event: Wanted) -> None:
-    if turn.roster.phase == "stopping":
-        _want_quit(turn, event)
-    else:
-        turn.report("stopping", workers=len(turn.roster.workers))
-        _begin_stop(turn)
-
-
-def _want_quit(turn: Turn, _: Wanted) -> None:
-    turn.report("quitting")
-    if turn.roster.phase != "stopping":
-        _begin_stop(turn)
-    turn.set(quitting=True, stop_by=min(turn.roster.stop_by, turn.now + policy.REAP_GRACE_S))
-
-
-def _begin_stop(turn: Turn) -> None:
-    roster = turn.roster
-    turn.do(Announce("stopping"))
-    if roster.planning:
-        turn.do(StopPlanner())
-    terms = [roster.terms[worker.generation] for worker in roster.workers.values()]
-    budgets = [max(one.drain_timeout_s, one.stream_timeout_s) for one in terms]
-    stop_by = turn.now + max(budgets, default=0.0) + policy.REAP_GRACE_S
-    turn.move("stop")
-    turn.set(planning_until=NEVER, reload_again=False, stop_by=stop_by)
-    turn.do(CloseListeners())
-
-
-def _want_reload(turn: Turn, _: Wanted) -> None:
-    roster = turn.roster
-    if roster.phase == "stopping":
-        return
-    if roster.phase == "booting" or roster.reloading:
-        turn.set(reload_again=True)  # one more, when this one is done: it may have read old files
-        return
-    turn.reload()
-
-
-def _want_reopen(turn: Turn, _: Wanted) -> None:
-    turn.do(ReopenLogs())
-
-
-def _want_grow(turn: Turn, _: Wanted) -> None:
-    _scale(turn, +1)
-
-
-def _want_shrink(turn: Turn, _: Wanted) -> None:
-    _scale(turn, -1)
-
-
-def _scale(turn: Turn, step: int) -> None:
-    roster = turn.roster
-    if roster.phase != "serving":
-        return
-    workers = max(1, min(roster.count(roster.committed) + step, MOST_WORKERS))
-    turn.set(adjust=workers - roster.terms[roster.committed].workers)
-    turn.report("scaled", workers=workers)
-
-
-def _on_plan_made(turn: Turn, event: PlanMade) -> None:
-    if not turn.roster.planning:
-        return  # it came after its deadline, or after a stop
-    terms = {**turn.roster.terms, event.generation: event.terms}
-    turn.set(planning_until=NEVER, candidate=event.generation, terms=terms)
-    if turn.roster.phase == "serving":
-        turn.report("reload_rolling", generation=event.generation)
-
-
-def _on_plan_failed(turn: Turn, event: PlanFailed) -> None:
-    if not turn.roster.planning:
-        return
-    turn.set(planning_until=NEVER)
-    _fail_change(turn, event.reason, event.exit_code)
-
-
-def _fail_change(turn: Turn, reason: str, exit_code: int) -> None:
-    """The start or the reload that was under way has failed."""
-    if turn.roster.phase == "booting":
-        if reason:
-            turn.report("boot_failed", reason=reason)
-        turn.set(exit_code=exit_code, last_failure=reason)
-        _begin_stop(turn)
-        turn.set(quitting=True)
-        return
-    turn.set(last_failure=reason)
-    turn.report("reload_failed", generation=turn.roster.committed, reason=reason)
-    turn.set(concluding=True)
+# --- workers -----------------------------------------------------------------------------------
 
 
 def _on_worker_ready(turn: Turn, event: WorkerReady) -> None:
@@ -183,8 +105,8 @@ def _on_worker_failed(turn: Turn, event: WorkerFailed) -> None:
     worker = turn.roster.workers.get(event.worker)
     if worker is None:
         return
-    summary = event.reason.partition("\n")[0]  # a traceback is told once, here and now
-    turn.put(replace(worker, reason=summary, exit_code=event.exit_code))
+    # A traceback is told here, and to those who wait for a change; STATUS has room for a sentence.
+    turn.put(replace(worker, reason=event.reason, exit_code=event.exit_code))
     turn.tell("worker_failed", worker, reason=event.reason)
 
 
@@ -197,78 +119,117 @@ def _on_worker_exited(turn: Turn, event: WorkerExited) -> None:
     if worker.state == "draining" and event.how == CLEAN_EXIT:
         turn.tell("worker_stopped", worker)
         return
-    if not worker.reason:
-        turn.tell("worker_died", worker, how=event.how)
+    if worker.reason != policy.UNWANTED and not roster.quitting:
+        _bury_worker(turn, worker, event)
     reason = worker.reason or f"worker-{worker.slot} ended with {event.how}"
     if roster.phase == "stopping" or worker.state == "draining":
         return
+    _doubt_mold(turn, worker)
     if worker.generation == roster.candidate:
-        _discard(turn, reason, worker.exit_code or 70)
+        changes.discard(turn, reason, worker.exit_code or 70)
     elif worker.generation == roster.committed:
-        _set_back(turn, worker)
+        _set_back(turn, worker.slot, worker.ready_at)
 
 
-def _discard(turn: Turn, reason: str, exit_code: int) -> None:
-    """The candidate will not be: `settle` takes its workers away."""
-    turn.do(Discard(turn.roster.candidate))
-    turn.set(candidate=0)
-    _fail_change(turn, reason, exit_code)
+def _bury_worker(turn: Turn, worker: Worker, event: WorkerExited) -> None:
+    if not worker.reason:
+        turn.tell("worker_died", worker, how=event.how)
+    brief = worker.reason.partition("\n")[0]
+    turn.bury(Death(turn.now, worker.slot, worker.generation, event.pid, event.how, brief))
 
 
-def _set_back(turn: Turn, worker: Worker) -> None:
-    """Remember the death of a slot's worker, so that a crash loop slows down."""
-    before = turn.roster.setbacks.get(worker.slot)
-    stable = worker.ready_at != NEVER and turn.now - worker.ready_at >= policy.STABLE_S
+def _set_back(turn: Turn, slot: int, ready_at: float) -> None:
+    """Remember the death of a slot's worker, or of a mold, so that a crash loop slows down."""
+    before = turn.roster.setbacks.get(slot)
+    stable = ready_at != NEVER and turn.now - ready_at >= policy.STABLE_S
     deaths = 1 if stable or before is None else before.deaths + 1
     delay_s = policy.respawn_delay_s(deaths)
     setback = Setback(deaths, turn.now + delay_s)
-    turn.set(setbacks={**turn.roster.setbacks, worker.slot: setback})
+    turn.set(setbacks={**turn.roster.setbacks, slot: setback})
     if delay_s:
-        turn.tell("worker_backoff", worker, delay_s=delay_s)
+        turn.report("worker_backoff" if slot else "mold_backoff", worker=slot, delay_s=delay_s)
 
 
-def _on_tick(turn: Turn, event: Tick) -> None:
-    roster = turn.roster
-    if turn.now - roster.ticked_at > policy.PAUSE_S:
-        # The whole tree was stopped, most likely: nobody could beat, and nobody is to blame.
-        turn.set(resumed_at=turn.now)
-    turn.set(ticked_at=turn.now)
-    if turn.now >= roster.planning_until:
-        turn.do(StopPlanner())
-        limit_s = policy.PLANNER_TIMEOUT_S
-        _on_plan_failed(turn, PlanFailed(f"the configuration was not read in {limit_s:.0f} s", 75))
-    for worker in list(turn.roster.workers.values()):
-        _judge_progress(turn, worker, event.vitals.get(worker.number, Vitals()))
+# --- molds -------------------------------------------------------------------------------------
 
 
-def _judge_progress(turn: Turn, worker: Worker, vitals: Vitals) -> None:
-    limit_s = turn.roster.terms[worker.generation].stall_timeout_s
-    if worker.state != "ready" or not limit_s:
+def _on_mold_ready(turn: Turn, event: MoldReady) -> None:
+    """A mold that was started, or a worker that was drained to become one."""
+    mold = turn.roster.molds.get(event.mold)
+    worker = turn.roster.workers.get(event.mold)
+    if worker is not None and worker.state == "draining" and worker.heir:
+        others = {n: w for n, w in turn.roster.workers.items() if n != worker.number}
+        turn.set(workers=others)
+        mold = Mold(worker.number, worker.generation, "starting", NEVER)
+    if mold is None or "ready" not in MOLD[mold.state]:
         return
-    since = max(vitals.beat_s, worker.ready_at, turn.roster.resumed_at)
-    stall_s = turn.now - since
-    if stall_s > limit_s:
-        turn.tell("worker_stalled", worker, stall_s=stall_s)
-        turn.dump(worker, f"worker-{worker.slot} made no progress")
+    state = MOLD[mold.state]["ready"]
+    turn.put_mold(replace(mold, state=state, deadline=NEVER, ready_at=turn.now))
+    turn.report("mold_ready", generation=mold.generation, number=mold.number)
+
+
+def _on_mold_failed(turn: Turn, event: MoldFailed) -> None:
+    mold = turn.roster.molds.get(event.mold)
+    if mold is None:
+        return
+    turn.put_mold(replace(mold, reason=event.reason, exit_code=event.exit_code))
+    turn.report("mold_failed", generation=mold.generation, reason=event.reason)
+
+
+def _on_mold_exited(turn: Turn, event: MoldExited) -> None:
+    roster = turn.roster
+    mold = roster.molds.get(event.mold)
+    if mold is None:
+        return
+    turn.set(molds={n: m for n, m in roster.molds.items() if n != event.mold})
+    if mold.state == "dismissed" or roster.phase == "stopping":
+        return
+    if not mold.reason:
+        turn.report("mold_died", generation=mold.generation, number=mold.number, how=event.how)
+    brief = mold.reason.partition("\n")[0]
+    turn.bury(Death(turn.now, 0, mold.generation, event.pid, event.how, brief))
+    if mold.generation == roster.candidate:
+        reason = mold.reason or f"the mold ended with {event.how}"
+        changes.discard(turn, reason, mold.exit_code or 70)
+    elif mold.generation == roster.committed:
+        _set_back(turn, 0, mold.ready_at)
+
+
+def _doubt_mold(turn: Turn, worker: Worker) -> None:
+    """A worker could not start. If an older mold is left, the newer one was a bad idea."""
+    mold = turn.roster.molds.get(worker.mold)
+    if mold is None or worker.ready_at != NEVER:
+        return
+    older = [m for m in turn.roster.molds.values() if m.generation == mold.generation]
+    if any(m.number < mold.number and m.state == "ready" for m in older):
+        turn.report("mold_refused", generation=mold.generation, number=mold.number)
+        turn.dismiss(mold)
 
 
 _INTENTS: Final[dict[str, Callable[[Turn, Wanted], None]]] = {
-    "stop": _want_stop,
-    "quit": _want_quit,
-    "reload": _want_reload,
-    "reopen": _want_reopen,
-    "grow": _want_grow,
-    "shrink": _want_shrink,
+    "stop": changes.want_stop,
+    "quit": changes.want_quit,
+    "reload": changes.want_reload,
+    "reopen": changes.want_reopen,
+    "grow": changes.want_grow,
+    "shrink": changes.want_shrink,
+    "scale": changes.want_scale,
+    "upgrade": changes.want_upgrade,
 }
 
 _HANDLERS: Final[dict[type, Callable[[Turn, Any], None]]] = {
     Wanted: _on_wanted,
-    PlanMade: _on_plan_made,
-    PlanFailed: _on_plan_failed,
+    PlanMade: changes.on_plan_made,
+    PlanFailed: changes.on_plan_failed,
     WorkerReady: _on_worker_ready,
     WorkerLeaving: _on_worker_leaving,
     WorkerClosed: _on_worker_closed,
     WorkerFailed: _on_worker_failed,
     WorkerExited: _on_worker_exited,
-    Tick: _on_tick,
+    MoldReady: _on_mold_ready,
+    MoldFailed: _on_mold_failed,
+    MoldExited: _on_mold_exited,
+    CheckPassed: changes.on_check_passed,
+    UpgradeFailed: changes.on_upgrade_failed,
+    Tick: on_tick,
 }

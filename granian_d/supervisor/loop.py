@@ -159,7 +159,7 @@ class _Loop:
         self._unwatch(worker.pidfd, worker.channel.fileno())
         self._mute.discard(number)
         self._hands.forget(number)
-        yield WorkerExited(number, how)
+        yield WorkerExited(number, how, worker.pid)
         self._hands.pids.pop(number, None)
 
     def _hear_worker(self, number: int) -> Iterator[Event]:
@@ -251,13 +251,15 @@ class _Loop:
         roster = self._roster
         if roster.phase == "booting":
             return "starting"
+        if roster.phase == "leaving":
+            return f"stopping in {max(0.0, roster.leave_at - time.monotonic()):.0f} s"
         if roster.phase != "serving":
             why = f"could not start: {roster.last_failure[:300]}" if not roster.committed else ""
             return why or f"stopping, {len(roster.workers)} workers left"
         serving = len(list(roster.of(roster.committed, "ready")))
         wanted = roster.count(roster.committed)
         workers = f"{serving} workers" if serving == wanted else f"{serving}/{wanted} workers"
-        if serving < wanted and roster.setbacks:
+        if roster.degraded:
             workers = "degraded: " + workers
         text = f"gen {roster.committed}, {workers}, {self._rate.per_s:.0f} req/s"
         if roster.reloading:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from granian_d.control.channel import Channel, Drain, Post, Renew, Reopen, sealed_memory
 from granian_d.errors import DaemonError
+from granian_d.observe.scoreboard import HEALTHS
 from granian_d.supervisor import child, pid_file
 from granian_d.supervisor.child import Child, PlannerProcess
 from granian_d.supervisor.listeners import Listeners, describe
@@ -24,9 +25,11 @@ from granian_d.supervisor.vocabulary import (
     PlanFailed,
     ReopenLogs,
     Report,
+    ShowHealth,
     Spawn,
     StartPlanner,
     StopPlanner,
+    Verdict,
     WorkerExited,
 )
 
@@ -113,6 +116,8 @@ class OsCalls:
             Commit: self._commit,
             Discard: self._discard,
             Announce: self._announce,
+            Verdict: self._tell_verdict,
+            ShowHealth: self._show_health,
             CloseListeners: self._close_listeners,
             ReopenLogs: self._reopen_logs,
             Report: self._report,
@@ -330,6 +335,12 @@ class OsCalls:
             self.notifier.reloading()
         else:
             self.notifier.stopping(self.status)
+
+    def _tell_verdict(self, _: Verdict) -> None:
+        """Nobody waits for it."""
+
+    def _show_health(self, command: ShowHealth) -> None:
+        self.scoreboard.health[0] = HEALTHS.index(command.health)
 
     def _close_listeners(self, _: CloseListeners) -> None:
         self.listeners.retain(())

@@ -14,6 +14,30 @@ FIRST_DELAY_S: Final = 0.5
 LONGEST_DELAY_S: Final = 30.0
 
 
+DEATHS: Final = 5  # that are remembered, for whoever looks after the service later
+UNWANTED: Final = "it is not wanted any more"
+
+# A loop that is quicker than this to come round is at work, whatever one of its requests does.
+BEATING_S: Final = 3.0
+
+# The number of workers follows the load: quickly up, slowly down. One more is started when the
+# workers are this busy, or what they should do waits that long, for two looks in a row; one less
+# when the others would be less busy than that for a minute.
+BUSY: Final = 0.8
+LAG_S: Final = 0.25
+CALM: Final = 0.5
+HOT_S: Final = 2.0
+CALM_S: Final = 60.0
+
+# Multiples of it modulo 1 are spread evenly however many there are (the golden ratio).
+_SPREAD: Final = 0.618033988749895
+
+
+def share_of(number: int, most: float) -> float:
+    """A part of `most` for each number, evenly spread: jitter that a test can foretell."""
+    return most * (number * _SPREAD % 1.0)
+
+
 def respawn_delay_s(deaths: int) -> float:
     """How long a slot stays empty after its `deaths`-th death in a row.
 

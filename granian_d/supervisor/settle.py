@@ -9,25 +9,31 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from granian_d.supervisor.vocabulary import Announce, Commit, Exit
+from granian_d.supervisor import changes, policy
+from granian_d.supervisor.vocabulary import Announce, Commit, Exit, ShowHealth
 
 if TYPE_CHECKING:
     from granian_d.supervisor.turn import Turn
+    from granian_d.supervisor.vocabulary import Health
 
 
 def settle(turn: Turn) -> None:
     """Bring what is nearer to what should be."""
     _end_overdue(turn)
+    if turn.now >= turn.roster.leave_at:
+        changes.leave(turn)
+    _show_health(turn)
     if turn.roster.phase == "stopping":
         _settle_stop(turn)
-        return
-    _promote(turn)
-    _fill(turn, turn.roster.committed)
-    _fill(turn, turn.roster.candidate)
-    _retire(turn)
-    _make_room(turn)
-    _conclude(turn)
-    _forget(turn)
+    else:
+        _promote(turn)
+        _fill(turn, turn.roster.committed)
+        _fill(turn, turn.roster.candidate)
+        _retire(turn)
+        _make_room(turn)
+        _retire_molds(turn)
+        _conclude(turn)
+        _forget(turn)
 
 
 def _end_overdue(turn: Turn) -> None:
@@ -43,6 +49,16 @@ def _end_overdue(turn: Turn) -> None:
             reason = "its drain budget is spent" if worker.state == "draining" else "it lives on"
             turn.tell("worker_overdue", worker, reason=reason)
             turn.kill(worker, reason)
+    for mold in list(turn.roster.molds.values()):
+        if turn.now < mold.deadline:
+            continue
+        if mold.state == "starting":
+            limit_s = turn.roster.terms[mold.generation].startup_timeout_s
+            reason = f"the mold was not ready in {limit_s:.0f} s"
+            turn.report("mold_overdue", generation=mold.generation, number=mold.number)
+            turn.end_mold(mold, reason, "ABRT")
+        else:
+            turn.end_mold(mold, "it lives on", "KILL")
 
 
 def _settle_stop(turn: Turn) -> None:
@@ -50,11 +66,13 @@ def _settle_stop(turn: Turn) -> None:
         if worker.state == "dying":
             continue
         if turn.roster.quitting or worker.state == "starting":
-            turn.kill(worker, "the service stops")
+            turn.kill(worker, policy.UNWANTED)
         elif not worker.hasty:
             turn.drain(worker, hasty=True)
+    for mold in list(turn.roster.molds.values()):
+        turn.dismiss(mold)
     left = len(turn.roster.workers)
-    if left and turn.now < turn.roster.stop_by:
+    if (left or turn.roster.molds) and turn.now < turn.roster.stop_by:
         return
     if left:
         turn.report("stop_overdue", workers=left)
@@ -80,8 +98,12 @@ def _promote(turn: Turn) -> None:
     if not serves:
         return
     event = "ready" if roster.phase == "booting" else "reload_done"
+    before = roster.count(roster.committed)
     turn.move("commit")
-    turn.set(committed=candidate, candidate=0, adjust=0, setbacks={}, last_failure="")
+    turn.set(committed=candidate, candidate=0, adjust=0, setbacks={})
+    if before:
+        turn.end_change()
+        changes.keep_count(turn, before)
     turn.do(Commit(candidate))
     turn.report(event, generation=candidate, workers=turn.roster.count(candidate))
     turn.set(concluding=True)
@@ -89,9 +111,28 @@ def _promote(turn: Turn) -> None:
 
 def _fill(turn: Turn, generation: int) -> None:
     """Spawn what a generation misses, as far as there is room."""
-    for slot in _missing(turn, generation):
-        if len(turn.roster.workers) < turn.roster.cap:
-            turn.spawn(slot, generation)
+    missing = _missing(turn, generation)
+    if not missing or not _has_room_to_drain(turn, generation):
+        return
+    mold = 0
+    if turn.roster.terms[generation].preload:
+        ready = turn.roster.mold(generation)
+        if ready is None:
+            _start_mold(turn, generation)
+            return
+        mold = ready.number
+    for slot in missing:
+        if turn.roster.crowd < turn.roster.cap:
+            turn.spawn(slot, generation, mold)
+
+
+def _start_mold(turn: Turn, generation: int) -> None:
+    roster = turn.roster
+    living = [m for m in roster.molds.values() if m.generation == generation]
+    setback = roster.setbacks.get(0)
+    pause = generation == roster.committed and setback and turn.now < setback.not_before
+    if not pause and not any(m.state in ("starting", "dying") for m in living):
+        turn.start_mold(generation)
 
 
 def _missing(turn: Turn, generation: int) -> list[int]:
@@ -103,7 +144,32 @@ def _missing(turn: Turn, generation: int) -> list[int]:
         taken |= {slot for slot, s in roster.setbacks.items() if turn.now < s.not_before}
     else:
         taken |= roster.filled(generation, "dying")  # its end will discard the candidate
+        if _wants_canary(turn, generation):
+            return [slot for slot in (1,) if not taken]
     return [slot for slot in roster.slots(generation) if slot not in taken]
+
+
+def _wants_canary(turn: Turn, generation: int) -> bool:
+    """One worker has to show that the generation serves, before there are more of it.
+
+    At the first start there is nothing that the others could disturb.
+    """
+    roster = turn.roster
+    if not (roster.committed and generation):
+        return False
+    return roster.terms[generation].canary and not any(roster.of(generation, "ready"))
+
+
+def _has_room_to_drain(turn: Turn, generation: int) -> bool:
+    """The committed generation may become one that drains; else the oldest of them is hastened."""
+    roster = turn.roster
+    past = roster.past
+    if generation != roster.candidate or len(past) < roster.terms[generation].generations:
+        return True
+    for worker in list(roster.of(past[0], "draining")):
+        if not worker.hastened:
+            turn.hasten(worker)
+    return False
 
 
 def _retire(turn: Turn) -> None:
@@ -119,7 +185,7 @@ def _retire(turn: Turn) -> None:
         else:
             relieved = complete or worker.slot in serving
         if worker.state == "starting":
-            turn.kill(worker, "it is not wanted any more")
+            turn.kill(worker, policy.UNWANTED)
         elif worker.state == "ready" and relieved:
             turn.drain(worker)
 
@@ -132,7 +198,7 @@ def _make_room(turn: Turn) -> None:
     roster = turn.roster
     missing = _missing(turn, roster.committed) or _missing(turn, roster.candidate)
     on_their_way = any(w.state in ("draining", "dying") for w in roster.workers.values())
-    if not missing or on_their_way or len(roster.workers) < roster.cap:
+    if not missing or on_their_way or roster.crowd < roster.cap:
         return
     ready = [worker for worker in roster.workers.values() if worker.state == "ready"]
     servants = Counter(worker.slot for worker in ready)
@@ -143,18 +209,32 @@ def _make_room(turn: Turn) -> None:
             return
 
 
+def _retire_molds(turn: Turn) -> None:
+    """Dismiss the molds of other generations, and those that have a successor whose workers serve.
+
+    The committed generation keeps its mold while there is a candidate: it can replace its dead from
+    memory, whatever has become of the code on disk.
+    """
+    roster = turn.roster
+    for mold in list(roster.molds.values()):
+        successors = (w for w in roster.of(mold.generation, "ready") if w.mold > mold.number)
+        if mold.generation not in (roster.committed, roster.candidate) or any(successors):
+            turn.dismiss(mold)
+
+
 def _conclude(turn: Turn) -> None:
     """Say that a change is over once its outcome is what every new connection meets.
 
     Every RELOADING=1 is paired with a READY=1, whether the reload went well or not.
     """
-    leaving = (w for w in turn.roster.workers.values() if w.state == "draining")
-    if not turn.roster.concluding or any(worker.accepting for worker in leaving):
+    roster = turn.roster
+    leaving = (w for w in roster.workers.values() if w.state == "draining")
+    if not roster.concluding or any(worker.accepting for worker in leaving):
         return
     turn.set(concluding=False)
     turn.do(Announce("ready"))
-    if turn.roster.reload_again:
-        turn.reload()
+    turn.tell_verdict()
+    changes.follow_up(turn)
 
 
 def _forget(turn: Turn) -> None:
@@ -162,5 +242,18 @@ def _forget(turn: Turn) -> None:
     roster = turn.roster
     needed = {roster.committed, roster.candidate}
     needed |= {worker.generation for worker in roster.workers.values()}
+    needed |= {mold.generation for mold in roster.molds.values()}
     if not needed.issuperset(roster.terms):
         turn.set(terms={g: terms for g, terms in roster.terms.items() if g in needed})
+
+
+def _show_health(turn: Turn) -> None:
+    roster = turn.roster
+    health: Health = "well"
+    if roster.phase in ("leaving", "stopping"):
+        health = "leaving"
+    elif roster.degraded:
+        health = "degraded"
+    if health != roster.health:
+        turn.set(health=health)
+        turn.do(ShowHealth(health))

@@ -27,12 +27,13 @@ MOLD: Final[dict[MoldState, dict[MoldMove, MoldState]]] = {
     "dying": {"kill": "dying"},
 }
 
-Phase = Literal["booting", "serving", "stopping", "gone"]
-PhaseMove = Literal["commit", "stop", "leave"]
+Phase = Literal["booting", "serving", "leaving", "stopping", "gone"]
+PhaseMove = Literal["commit", "delay", "stop", "leave"]
 
 PHASE: Final[dict[Phase, dict[PhaseMove, Phase]]] = {
     "booting": {"commit": "serving", "stop": "stopping", "leave": "gone"},
-    "serving": {"commit": "serving", "stop": "stopping", "leave": "gone"},
+    "serving": {"commit": "serving", "delay": "leaving", "stop": "stopping", "leave": "gone"},
+    "leaving": {"stop": "stopping", "leave": "gone"},
     "stopping": {"stop": "stopping", "leave": "gone"},
     "gone": {},
 }

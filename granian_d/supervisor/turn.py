@@ -7,19 +7,22 @@ the two cannot part.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from granian_d.supervisor import policy
-from granian_d.supervisor.roster import Roster, Worker
-from granian_d.supervisor.states import PHASE, WORKER, PhaseMove
+from granian_d.supervisor.roster import Death, Mold, Outcome, Roster, Worker
+from granian_d.supervisor.states import MOLD, PHASE, WORKER, PhaseMove
 from granian_d.supervisor.vocabulary import (
     Announce,
     Command,
+    DismissMold,
     DrainWorker,
     KillWorker,
     Report,
     Spawn,
+    StartMold,
     StartPlanner,
+    Verdict,
 )
 
 
@@ -63,19 +66,71 @@ class Turn:
         self.set(planning_until=self.now + policy.PLANNER_TIMEOUT_S, reload_again=False)
         self.do(StartPlanner())
 
+    def begin_change(self) -> None:
+        """A reload or an upgrade begins. Type=notify-reload wants each to be said anew."""
+        self.set(change=self.roster.change + 1, change_began=self.now)
+        self.do(Announce("reloading"))
+
     def reload(self) -> None:
         """Begin to replace the committed generation."""
         self.report("reload_began")
-        self.do(Announce("reloading"))
+        self.begin_change()
         self.plan()
 
-    def spawn(self, slot: int, generation: int) -> None:
+    def end_change(self, exit_code: int = 0, reason: str = "") -> None:
+        """The change is decided, for better or worse."""
+        began = self.roster.change_began
+        outcome = Outcome(self.roster.change, began, self.now, exit_code, reason)
+        self.set(outcome=outcome, last_failure=reason)
+
+    def tell_verdict(self) -> None:
+        """Tell those who wait for the change."""
+        outcome = self.roster.outcome
+        if outcome is not None and outcome.change == self.roster.change:
+            self.do(Verdict(outcome.change, outcome.exit_code, outcome.reason))
+
+    def next_number(self) -> int:
+        """The number of a new child."""
+        self.set(last_worker=self.roster.last_worker + 1)
+        return self.roster.last_worker
+
+    def spawn(self, slot: int, generation: int, mold: int) -> None:
         """Fill a slot."""
-        number = self.roster.last_worker + 1
+        number = self.next_number()
         deadline = self.now + self.roster.terms[generation].startup_timeout_s
-        self.set(last_worker=number)
-        self.put(Worker(number, slot, generation, "starting", deadline))
-        self.do(Spawn(number, slot, generation))
+        self.put(Worker(number, slot, generation, "starting", deadline, mold=mold))
+        self.do(Spawn(number, slot, generation, mold))
+
+    def start_mold(self, generation: int) -> None:
+        """Have the application of a generation imported, for its workers to be forked."""
+        number = self.next_number()
+        deadline = self.now + self.roster.terms[generation].startup_timeout_s
+        self.put_mold(Mold(number, generation, "starting", deadline))
+        self.do(StartMold(number, generation))
+
+    def put_mold(self, mold: Mold) -> None:
+        """Keep what is now true of a mold."""
+        self.set(molds={**self.roster.molds, mold.number: mold})
+
+    def dismiss(self, mold: Mold) -> None:
+        """Tell a mold that it is not needed any more."""
+        following = MOLD[mold.state].get("dismiss")
+        if following is not None:
+            deadline = self.now + policy.REAP_GRACE_S
+            self.put_mold(replace(mold, state=following, deadline=deadline))
+            self.do(DismissMold(mold.number))
+
+    def end_mold(self, mold: Mold, reason: str, signal: Literal["ABRT", "KILL"]) -> None:
+        """End a mold that did not do what it should; ABRT has its stacks told first."""
+        grace_s = policy.DUMP_GRACE_S if signal == "ABRT" else policy.REAP_GRACE_S
+        state = MOLD[mold.state]["kill"]
+        reason = mold.reason or reason
+        self.put_mold(replace(mold, state=state, deadline=self.now + grace_s, reason=reason))
+        self.do(KillWorker(mold.number, signal))
+
+    def bury(self, death: Death) -> None:
+        """Remember an end for those who ask."""
+        self.set(deaths=(*self.roster.deaths, death)[-policy.DEATHS :])
 
     def drain(self, worker: Worker, *, hasty: bool = False) -> None:
         """Have a worker finish and leave."""
@@ -85,12 +140,23 @@ class Turn:
         terms = self.roster.terms[worker.generation]
         longest_s = max(terms.drain_timeout_s, terms.stream_timeout_s)
         deadline = min(worker.deadline, self.now + longest_s)
+        heir = worker.heir and not hasty
+        self.put(replace(worker, state=following, deadline=deadline, hasty=hasty, heir=heir))
         left_s = deadline - self.now
-        self.put(replace(worker, state=following, deadline=deadline, hasty=hasty))
         budget_s = min(terms.drain_timeout_s, left_s)
-        stream_s = min(terms.stream_timeout_s, left_s)
-        self.do(DrainWorker(worker.number, budget_s, hasty, stream_s))
+        self.do(
+            DrainWorker(worker.number, budget_s, hasty, min(terms.stream_timeout_s, left_s), heir)
+        )
         self.tell("worker_draining", worker)
+
+    def hasten(self, worker: Worker) -> None:
+        """Have a draining worker end its streams: others are waiting to drain."""
+        budget_s = self.roster.terms[worker.generation].drain_timeout_s
+        deadline = min(worker.deadline, self.now + budget_s)
+        self.put(replace(worker, deadline=deadline, hastened=True, heir=False))
+        left_s = deadline - self.now
+        self.do(DrainWorker(worker.number, left_s, worker.hasty, left_s))
+        self.tell("worker_hastened", worker)
 
     def dump(self, worker: Worker, reason: str) -> None:
         """End a worker that hangs, its stacks first."""

@@ -161,14 +161,13 @@ def test_a_small_surge_rolls(serve):
     assert most <= 4 + 1  # one more: the planner is a child of the master for a moment
 
 
-def test_a_reload_during_a_reload_comes_after_it(serve, deploy):
+def test_a_reload_during_a_reload_takes_its_place(serve, deploy):
     daemon = serve(2)
-    deploy("two", "import time; time.sleep(0.5)")
+    deploy("two", "import time; time.sleep(600)")
     daemon.signal("HUP")
     daemon.wait_for_log("starting generation 2")
     deploy("three")
-    daemon.signal("HUP")
-    daemon.wait_for_log("Reloaded: generation 3")
+    assert "gen 3" in daemon.reload()
     assert daemon.get().text.startswith("three ")
 
 
@@ -184,7 +183,7 @@ def test_a_crash_during_a_failing_reload_is_replaced(serve, deploy, tmp_path):
     daemon = serve(2)
     deploy("two", FAILS_LATE)
     daemon.signal("HUP")
-    wait_until(lambda: len(list(tmp_path.glob("importing.*"))) == 2)
+    wait_until(lambda: len(list(tmp_path.glob("importing.*"))) == 1)  # the canary
     first = daemon.workers()[0]
     deploy("one")
     os.kill(first, 9)

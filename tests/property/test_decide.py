@@ -8,30 +8,41 @@ rule at the head of `granian_d.supervisor.decide` is checked against them after 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from granian_d.supervisor import policy, states
-from granian_d.supervisor.decide import decide, start
+from granian_d.supervisor.decide import decide, resume, start
 from granian_d.supervisor.roster import NEVER, next_wake
 from granian_d.supervisor.vocabulary import (
     SIGNALS,
     Announce,
+    CheckPassed,
     CloseListeners,
     Commit,
     Discard,
+    DismissMold,
     DrainWorker,
     Exit,
     KillWorker,
+    MoldExited,
+    MoldFailed,
+    MoldReady,
     PlanFailed,
     PlanMade,
+    Report,
     Spawn,
+    StartCheck,
+    StartMold,
     StartPlanner,
     StopPlanner,
-    Terms,
     Tick,
+    UpgradeFailed,
+    Verdict,
+    Vitals,
     Wanted,
     WorkerClosed,
     WorkerExited,
@@ -39,27 +50,60 @@ from granian_d.supervisor.vocabulary import (
     WorkerLeaving,
     WorkerReady,
 )
+from tests.unit.plan.specimens import pool_plan, recycling
+
+if TYPE_CHECKING:
+    from granian_d.plan import PoolPlan
 
 terms = st.builds(
-    Terms,
+    lambda workers, more, **changes: pool_plan(
+        workers=workers, workers_min=1, workers_max=workers + more, **changes
+    ),
     workers=st.integers(1, 4),
+    more=st.integers(0, 2),
     surge=st.integers(1, 4),
+    canary=st.booleans(),
+    generations=st.integers(1, 3),
     startup_timeout_s=st.sampled_from([1.0, 20.0]),
     drain_timeout_s=st.sampled_from([1.0, 10.0, 60.0]),
+    stream_timeout_s=st.sampled_from([1.0, 100.0]),
+    drain_delay_s=st.sampled_from([0.0, 0.0, 5.0]),
     stall_timeout_s=st.sampled_from([0.0, 5.0]),
+    request_timeout_s=st.sampled_from([0.0, 10.0]),
+    idle_exit_s=st.sampled_from([0.0, 0.0, 0.0, 40.0]),
+    recycling=st.sampled_from(
+        [recycling(), recycling(requests=50), recycling(lifetime_s=20.0), recycling(pss_bytes=7)]
+    ),
+    preload=st.booleans(),
+    refork_after=st.sampled_from([0, 20]),
+)
+
+
+VITALS = st.builds(
+    Vitals,
+    beat_s=st.sampled_from([0.0, 1.0]),
+    requests=st.sampled_from([0, 0, 30, 100]),
+    active=st.sampled_from([0, 1]),
+    connections=st.sampled_from([0, 0, 1]),
+    oldest_s=st.sampled_from([0.0, 1000.0]),
+    busy_s=st.floats(0, 1000),
+    rss_bytes=st.sampled_from([0, 1]),
+    pss_bytes=st.sampled_from([1, 10]),
 )
 
 
 @dataclass
 class Process:
-    """A worker as the world sees it."""
+    """A worker, or a mold, as the world sees it."""
 
     number: int
     slot: int
     generation: int
-    state: str = "starting"  # starting, ready, draining, killed
-    leaving: bool = False  # it was told by somebody else to go, and waits for a successor
+    mold: int = 0
+    state: str = "starting"  # starting, ready, draining, dismissed, killed
+    leaving: bool = False  # it was told by somebody to go, and waits for a successor
     closed: bool = False
+    heir: bool = False
 
 
 @dataclass
@@ -67,29 +111,37 @@ class World:
     """Books kept from the commands alone."""
 
     processes: dict[int, Process] = field(default_factory=dict)
-    terms: dict[int, Terms] = field(default_factory=dict)
+    molds: dict[int, Process] = field(default_factory=dict)
+    terms: dict[int, PoolPlan] = field(default_factory=dict)
     generation: int = 0
     committed: int = 0
     candidate: int = 0
-    adjust: int = 0
+    wanted: int = 0  # workers of the committed generation
     planner: bool = False
+    check: bool = False
     reloading: bool = False
     reload_wanted: bool = False  # since the last time the planner was started
+    waited_for: set[int] = field(default_factory=set)  # changes without a verdict
     stopping: bool = False
     boot_failed: bool = False
     listeners_open: bool = True
     exited: bool = False
 
     def count(self, generation: int) -> int:
-        if generation not in self.terms:
-            return 0
-        adjust = self.adjust if generation == self.committed else 0
-        return max(1, self.terms[generation].workers + adjust)
+        if generation == self.committed:
+            return self.wanted
+        return self.terms[generation].workers if generation in self.terms else 0
 
     def full(self) -> bool:
+        current = (self.committed, self.candidate)
+        crowd = [p for p in self.processes.values() if p.generation in current]
         surge = self.terms[self.candidate or self.committed].surge
         most = max(self.count(self.committed), self.count(self.candidate))
-        return len(self.processes) >= most + surge
+        return len(crowd) >= most + surge
+
+    def past(self) -> set[int]:
+        current = (self.committed, self.candidate)
+        return {p.generation for p in self.processes.values()}.difference(current)
 
     def serving(self, slot: int, *generations: int) -> bool:
         return any(
@@ -105,30 +157,37 @@ class Master(RuleBasedStateMachine):
         self.now = 1000.0
         self.stop_deadline = NEVER
 
-    @initialize()
-    def boot(self):
+    @initialize(terms=terms, alone=st.integers(0, 9))
+    def boot(self, terms, alone):
+        """Mostly into a service: most of what can happen to a daemon happens long after that."""
         self.roster, commands = start(self.now)
         self.obey(commands)
+        if alone:
+            self.plan_made(terms)
+            while self.help():
+                pass
 
     # --- the world ----------------------------------------------------------------------------
 
     def feed(self, event):
-        world = self.world
         before = self.roster.phase
-        self.roster, commands = decide(self.roster, event, self.now)
-        if before != "gone" and isinstance(event, Wanted) and event.intent in ("stop", "quit"):
-            self.note_stop(before)
-        if before == "booting" and self.roster.phase in ("stopping", "gone"):
-            world.boot_failed = not world.stopping
-            self.note_stop(before)
-        self.obey(commands)
+        self.adopt(before, *decide(self.roster, event, self.now))
 
-    def note_stop(self, before):
+    def adopt(self, before, roster, commands):
         world = self.world
-        if not world.stopping and before != "gone":
+        self.roster = roster
+        if before != roster.phase and roster.phase in ("stopping", "gone") and not world.stopping:
+            world.boot_failed = before == "booting" and roster.exit_code != 0
             world.stopping = True
-            budgets = [world.terms[p.generation].drain_timeout_s for p in world.processes.values()]
+            budgets = [
+                max(
+                    world.terms[p.generation].drain_timeout_s,
+                    world.terms[p.generation].stream_timeout_s,
+                )
+                for p in world.processes.values()
+            ]
             self.stop_deadline = self.now + max(budgets, default=0.0) + policy.REAP_GRACE_S
+        self.obey(commands)
 
     def obey(self, commands):
         for command in commands:
@@ -137,15 +196,28 @@ class Master(RuleBasedStateMachine):
             if handler is not None:
                 handler(command)
 
+    def do_Report(self, command: Report):
+        if command.event in ("worker_due", "worker_stuck"):
+            process = self.world.processes[command.fields["number"]]
+            process.leaving = process.state == "ready"
+        if command.event == "scaled":
+            self.world.wanted = command.fields["workers"]
+
     def do_StartPlanner(self, _: StartPlanner):
         assert not self.world.planner
         assert not self.world.stopping
         self.world.planner = True
         self.world.reload_wanted = False
 
+    def do_StartCheck(self, _: StartCheck):
+        assert not self.world.planner
+        assert not self.world.check
+        assert not self.world.candidate, "an upgrade in the middle of a reload"
+        self.world.check = True
+
     def do_StopPlanner(self, _: StopPlanner):
-        assert self.world.planner
-        self.world.planner = False
+        assert self.world.planner or self.world.check
+        self.world.planner = self.world.check = False
 
     def do_Spawn(self, command: Spawn):
         world = self.world
@@ -161,17 +233,53 @@ class Master(RuleBasedStateMachine):
         ]
         assert not twins, "a slot filled twice"
         assert not world.full(), "more than count + surge workers"
+        self.judge_birth(command)
         world.processes[command.worker] = Process(*command)
+
+    def judge_birth(self, command: Spawn):
+        world = self.world
+        terms = world.terms[command.generation]
+        if terms.preload:
+            mold = world.molds[command.mold]
+            assert (mold.generation, mold.state) == (command.generation, "ready")
+        else:
+            assert command.mold == 0
+        if command.generation == world.candidate and world.committed:
+            assert len(world.past()) < terms.generations, "too many generations would drain"
+            mates = [p for p in world.processes.values() if p.generation == world.candidate]
+            if terms.canary and mates:
+                assert "ready" in {p.state for p in mates}, "the canary does not serve yet"
+
+    def do_StartMold(self, command: StartMold):
+        world = self.world
+        assert not world.stopping
+        assert command.generation in (world.committed, world.candidate)
+        assert world.terms[command.generation].preload
+        ready = [m for m in world.molds.values() if m.generation == command.generation]
+        assert not {m.state for m in ready} & {"starting", "ready"}
+        world.molds[command.mold] = Process(command.mold, 0, command.generation)
+
+    def do_DismissMold(self, command: DismissMold):
+        world = self.world
+        mold = world.molds[command.mold]
+        others = [m for m in world.molds.values() if m is not mold and m.state == "ready"]
+        if mold.state == "ready" and mold.generation == world.committed and not world.stopping:
+            assert any(m.generation == mold.generation for m in others), "its last mold"
+        mold.state = "dismissed"
 
     def do_DrainWorker(self, command: DrainWorker):
         world = self.world
         process = world.processes[command.worker]
         assert process.state in ("ready", "draining"), "only who serves can be drained"
-        if not world.stopping:
-            assert process.state == "ready"
+        assert command.budget_s >= 0
+        assert command.stream_s >= 0
+        if process.state == "draining" and not world.stopping:
+            assert process.generation == min(world.past()), "only the oldest is hastened"
+        elif not world.stopping:
             process.state = "draining"
             assert self.can_be_spared(process), "drained before its successor serves"
         process.state = "draining"
+        process.heir = command.heir
 
     def can_be_spared(self, process):
         """What a worker that is not wanted any more waits for, and what one that is wanted does."""
@@ -189,8 +297,12 @@ class Master(RuleBasedStateMachine):
         )
 
     def do_KillWorker(self, command: KillWorker):
-        process = self.world.processes[command.worker]
-        if process.state == "ready" and not self.world.stopping:
+        world = self.world
+        if command.worker in world.molds:
+            world.molds[command.worker].state = "killed"
+            return
+        process = world.processes[command.worker]
+        if process.state == "ready" and not world.stopping:
             assert command.signal == "ABRT", "who served and hangs is dumped first"
         process.state = "killed"
 
@@ -201,19 +313,26 @@ class Master(RuleBasedStateMachine):
         ready = {p.slot for p in ready if p.state == "ready" and not p.leaving}
         wanted = set(range(1, world.count(command.generation) + 1))
         assert ready >= wanted if world.committed else ready & wanted
-        world.committed, world.candidate, world.adjust = command.generation, 0, 0
+        before, world.committed, world.candidate = world.wanted, command.generation, 0
+        terms = world.terms[command.generation]
+        world.wanted = terms.workers
+        if before and terms.workers_min < terms.workers_max:
+            world.wanted = max(terms.workers_min, min(before, terms.workers_max))
 
     def do_Discard(self, command: Discard):
         assert command.generation == self.world.candidate
         self.world.candidate = 0
+
+    def do_Verdict(self, command: Verdict):
+        world = self.world
+        assert (command.exit_code == 0) == (command.reason == "")
+        world.waited_for = {change for change in world.waited_for if change > command.change}
 
     def do_Announce(self, command: Announce):
         world = self.world
         if command.phase == "ready":
             deaf = [p for p in world.processes.values() if p.state == "draining"]
             assert all(p.closed for p in deaf), "told READY while an old worker may still accept"
-        if command.phase == "reloading":
-            assert not world.reloading, "RELOADING twice without READY between"
         world.reloading = command.phase == "reloading"
 
     def do_CloseListeners(self, _: CloseListeners):
@@ -226,6 +345,7 @@ class Master(RuleBasedStateMachine):
         assert not world.listeners_open
         assert not world.processes or self.now >= self.stop_deadline or self.roster.quitting
         assert (command.code != 0) == world.boot_failed
+        assert not world.waited_for, "somebody waits for a change for ever"
         world.exited = True
 
     # --- rules --------------------------------------------------------------------------------
@@ -237,21 +357,38 @@ class Master(RuleBasedStateMachine):
         return data.draw(st.sampled_from(chosen)) if chosen else None
 
     @alive
-    @rule(intent=st.sampled_from(["reload", "reload", "grow", "shrink", "reopen"]))
-    def want(self, intent):
-        if intent in ("grow", "shrink") and self.roster.phase == "serving":
-            world = self.world
-            count = world.count(world.committed) + (1 if intent == "grow" else -1)
-            world.adjust = max(1, count) - world.terms[world.committed].workers
-        if intent == "reload" and self.roster.phase in ("booting", "serving"):
+    @rule(
+        intent=st.sampled_from(
+            ["reload", "reload", "grow", "shrink", "scale", "upgrade", "reopen"]
+        ),
+        workers=st.integers(0, 6),
+    )
+    def want(self, intent, workers):
+        open_to_changes = self.roster.phase in ("booting", "serving")
+        if intent == "reload" and open_to_changes:
             self.world.reload_wanted = True
-        self.feed(Wanted(intent))
+        self.feed(Wanted(intent, workers))
+        if intent in ("reload", "upgrade") and open_to_changes:
+            self.world.waited_for.add(self.roster.awaited)
 
     @alive
     @rule(intent=st.sampled_from(["stop", "quit"]), sure=st.integers(0, 9))
     def want_end(self, intent, sure):
         if sure == 0:  # rare, so that histories grow long
             self.feed(Wanted(intent))
+
+    @precondition(lambda self: self.world.check and not self.world.exited)
+    @rule(outcome=st.sampled_from(["refused", "not executed", "executed"]))
+    def check_ends(self, outcome):
+        self.world.check = False
+        if outcome == "refused":
+            self.feed(UpgradeFailed("it does not start", 70))
+            return
+        self.feed(CheckPassed())
+        if outcome == "not executed":
+            self.feed(UpgradeFailed("no such file", 71))
+        else:
+            self.adopt(self.roster.phase, *resume(self.roster, self.now))
 
     @precondition(lambda self: self.world.planner and not self.world.exited)
     @rule(terms=terms)
@@ -313,6 +450,32 @@ class Master(RuleBasedStateMachine):
         self.leave(process)
 
     @alive
+    @rule(data=st.data(), speaks=st.booleans())
+    def mold_ends(self, data, speaks):
+        if self.world.molds:
+            mold = data.draw(st.sampled_from(list(self.world.molds.values())))
+            if speaks and mold.state == "starting":
+                self.feed(MoldFailed(mold.number, "no such module", 70))
+            self.world.molds.pop(mold.number)
+            self.feed(MoldExited(mold.number, "SIGKILL", 4711))
+
+    @alive
+    @rule(data=st.data())
+    def mold_ready(self, data):
+        waiting = [m for m in self.world.molds.values() if m.state in ("starting", "killed")]
+        waiting += [p for p in self.world.processes.values() if p.heir and p.state == "draining"]
+        if waiting:
+            self.molded(data.draw(st.sampled_from(waiting)))
+
+    def molded(self, mold):
+        if self.world.processes.pop(mold.number, None) is not None:
+            self.world.molds[mold.number] = mold
+            mold.state = "starting"
+        if mold.state == "starting":
+            mold.state = "ready"
+        self.feed(MoldReady(mold.number))
+
+    @alive
     @rule(data=st.data())
     def worker_dies(self, data):
         process = self.pick(data, "ready", "draining", "killed", "starting")
@@ -327,11 +490,12 @@ class Master(RuleBasedStateMachine):
     @rule(data=st.data(), seconds=st.sampled_from([0.1, 1.0, 4.0, 30.0]))
     def time_passes(self, data, seconds):
         self.now += seconds
-        beating = {
-            p.number: self.now if data.draw(st.booleans()) else 0.0
-            for p in self.world.processes.values()
+        vitals = {p.number: data.draw(VITALS) for p in self.world.processes.values()}
+        vitals = {
+            number: one._replace(beat_s=self.now if one.beat_s else 0.0)
+            for number, one in vitals.items()
         }
-        self.feed(Tick(beating))
+        self.feed(Tick(vitals, data.draw(st.sampled_from([0, 0, 3]))))
         rests = next_wake(self.roster, self.now) > self.now
         assert rests or self.world.exited, "the loop would spin"
 
@@ -348,7 +512,9 @@ class Master(RuleBasedStateMachine):
             return
         world, roster = self.world, self.roster
         assert set(roster.workers) == set(world.processes) or world.exited
+        assert set(roster.molds) == set(world.molds) or world.exited
         assert (roster.committed, roster.candidate) == (world.committed, world.candidate)
+        assert roster.count(roster.committed) == world.wanted or not world.committed
         if not world.stopping:
             assert world.listeners_open
         elif not world.exited:
@@ -358,47 +524,77 @@ class Master(RuleBasedStateMachine):
     @invariant()
     def a_wake_is_wanted_while_something_is_due(self):
         if hasattr(self, "roster") and any(
-            p.state in ("starting", "draining", "killed") for p in self.world.processes.values()
+            p.state in ("starting", "draining", "dismissed", "killed")
+            for p in (*self.world.processes.values(), *self.world.molds.values())
         ):
             assert self.world.exited or next_wake(self.roster, self.now) < NEVER
 
     def teardown(self):
         """Whatever has happened: a helpful world converges, and a stop ends in time."""
         if hasattr(self, "roster") and not self.world.exited:
-            if not self.world.stopping:
+            if self.roster.phase in ("booting", "serving"):
                 self.cooperate()
             if not self.world.exited:
                 self.stop_without_help()
 
     def cooperate(self):
-        for _ in range(200):
+        for _ in range(400):
             world = self.world
-            if world.planner:
-                self.plan_made(world.terms.get(world.committed) or Terms(2, 1, 20.0, 10.0, 0.0))
-                continue
-            process = next((p for p in world.processes.values() if p.state != "ready"), None)
             if world.boot_failed:
                 return  # the first start's only worker had hung: there is nothing to fall back to
-            if process is None:
-                if self.roster.complete(world.committed) and not self.roster.candidate:
-                    break
-                self.now = max(self.now, next_wake(self.roster, self.now))
-                self.feed(Tick(dict.fromkeys(world.processes, self.now)))
-            elif process.state == "starting":
-                process.state = "ready"
-                self.feed(WorkerReady(process.number))
-            else:
-                self.leave(process)
+            if not self.help() and self.is_at_rest():
+                break
+            if world.exited or self.roster.phase == "leaving":
+                return
         assert self.roster.phase == "serving"
         assert self.roster.complete(self.world.committed)
         assert not self.world.reload_wanted, "a reload was forgotten"
+        assert not self.world.waited_for, "somebody waits for a change for ever"
         generations = {p.generation for p in self.world.processes.values()}
         assert generations == {self.world.committed}
         assert len(self.world.processes) == self.world.count(self.world.committed)
+        assert {m.generation for m in self.world.molds.values()} <= generations
+        assert len(self.world.molds) <= 1
+
+    def help(self) -> bool:
+        """Do the next thing that the master waits for; False if there is none."""
+        world = self.world
+        if world.planner:
+            self.plan_made(world.terms.get(world.committed) or pool_plan(workers=2))
+        elif world.check:
+            self.check_ends("executed")
+        elif mold := next((m for m in world.molds.values() if m.state != "ready"), None):
+            if mold.state == "starting":
+                self.molded(mold)
+            else:
+                world.molds.pop(mold.number)
+                self.feed(MoldExited(mold.number, "exit status 0"))
+        elif process := next((p for p in world.processes.values() if p.state != "ready"), None):
+            if process.state == "starting":
+                process.state = "ready"
+                self.feed(WorkerReady(process.number))
+            elif process.heir:
+                self.molded(process)
+            else:
+                self.leave(process)
+        else:
+            return False
+        return True
+
+    def is_at_rest(self) -> bool:
+        """Nothing is to be helped with. If something is missing all the same, let time pass."""
+        world, roster = self.world, self.roster
+        leaving = any(p.leaving for p in world.processes.values())
+        settled = roster.complete(world.committed) and not roster.candidate
+        if settled and not leaving and len(world.molds) <= 1:
+            return True
+        self.now = max(self.now, min(next_wake(roster, self.now), self.now + policy.TICK_S))
+        well = Vitals(beat_s=self.now, connections=1)
+        self.feed(Tick(dict.fromkeys(world.processes, well)))
+        return False
 
     def stop_without_help(self):
-        if not self.world.stopping:
-            self.feed(Wanted("stop"))
+        self.feed(Wanted("stop"))
         for _ in range(100):
             if self.world.exited:
                 break
@@ -419,13 +615,12 @@ TestMaster.settings = settings(
 
 def test_state_tables_are_closed():
     """Every state that a move leads to has a row of its own."""
-    for table in (states.WORKER, states.PHASE):
+    for table in (states.WORKER, states.MOLD, states.PHASE):
         for moves in table.values():
             assert set(moves.values()) <= set(table)
 
 
 def test_every_signal_has_an_intent_that_is_understood():
     for intent, _ in SIGNALS.values():
-        if intent is not None:
-            roster, _ = start(0.0)
-            decide(roster, Wanted(intent), 1.0)
+        roster, _ = start(0.0)
+        decide(roster, Wanted(intent), 1.0)

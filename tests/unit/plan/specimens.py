@@ -129,6 +129,7 @@ def pool_plan(**changes: Any) -> PoolPlan:
         workers=workers,
         workers_min=workers,
         workers_max=workers,
+        threads=0,
         surge=workers,
         canary=False,
         generations=2,

@@ -8,7 +8,7 @@ import pytest
 
 from granian_d.errors import ConfigError, ListenError
 from granian_d.settings import load, remarks, resolve
-from granian_d.settings.model import Listen
+from granian_d.settings.serving import Listen
 
 HAS_IPV6 = os.path.exists("/proc/net/if_inet6")
 

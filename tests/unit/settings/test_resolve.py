@@ -28,6 +28,8 @@ CONTEXT = {
     "workers_max_requests": ["--workers-max-requests-jitter=0"],
     "workers_lifetime": ["--workers-lifetime-jitter=0"],
 }
+# The sockets that the service manager must have passed for it.
+INHERITED = {"idle_exit": ("http",)}
 # Values that this machine must know, or that must not look up a name.
 ON_THIS_MACHINE = {
     "host": st.sampled_from(["127.0.0.1", "::1", "127.0.0.2"]),
@@ -76,7 +78,8 @@ def test_the_option_changes_the_plan(option, data, tmp_path):
     """An option without effect must not exist; and its effect is where its reload class says."""
     context = CONTEXT.get(option.key, [])
     app = [] if option.key == "app" else ["main:app"]
-    before = plan_of([*context, "main:app"])
+    inherited = INHERITED.get(option.key, ())
+    before = plan_of([*context, "main:app"], inherited=inherited)
     if option.key == "config":
         path = tmp_path / "other.toml"
         path.write_text("")
@@ -89,7 +92,7 @@ def test_the_option_changes_the_plan(option, data, tmp_path):
         sources.argv = [option.flag, value]
     else:
         sources.write("argument", option, value)
-    after = plan_of([*context, *sources.arguments(), *app])
+    after = plan_of([*context, *sources.arguments(), *app], inherited=inherited)
     changed = {
         field.name
         for field in dataclasses.fields(after)

@@ -23,8 +23,8 @@ from granian_d.settings.kinds import (
     String,
     Switch,
 )
-from granian_d.settings.model import Listen
 from granian_d.settings.options import OPTIONS, Option
+from granian_d.settings.serving import Listen
 from granian_d.settings.tls_options import Certificate
 
 if TYPE_CHECKING:

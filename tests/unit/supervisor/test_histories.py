@@ -9,6 +9,8 @@ proved in tests/property/test_decide.py.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from granian_d.supervisor import policy
@@ -25,21 +27,22 @@ from granian_d.supervisor.vocabulary import (
     PlanMade,
     ReopenLogs,
     Report,
+    ShowHealth,
     Spawn,
     StartPlanner,
     StopPlanner,
-    Terms,
     Tick,
+    Verdict,
+    Vitals,
     Wanted,
     WorkerClosed,
     WorkerExited,
     WorkerFailed,
     WorkerReady,
 )
+from tests.unit.plan.specimens import pool_plan
 
-TERMS = Terms(
-    workers=2, surge=2, startup_timeout_s=60.0, drain_timeout_s=30.0, stall_timeout_s=10.0
-)
+TERMS = pool_plan(workers=2)
 
 # Worker numbers of a daemon with two workers that has been reloaded once.
 ONE, TWO, THREE, FOUR, FIVE = 1, 2, 3, 4, 5
@@ -57,7 +60,8 @@ class Story:
     def hears(self, event, *answers):
         self.roster, commands = decide(self.roster, event, self.now)
         self.said += [command for command in commands if isinstance(command, Report)]
-        assert [c for c in commands if not isinstance(c, Report)] == list(answers)
+        told = (Report, ShowHealth)
+        assert [c for c in commands if not isinstance(c, told)] == list(answers)
 
     def waits(self, seconds, *answers, beats=None):
         """`beats`: the last heartbeats, where not every worker's is recent."""
@@ -69,7 +73,8 @@ class Story:
     def ticks(self, seconds, beats, *answers):
         self.now += seconds
         recent = dict.fromkeys(self.roster.workers, self.now)
-        self.hears(Tick(recent if beats is None else beats), *answers)
+        beats = recent if beats is None else beats
+        self.hears(Tick({n: Vitals(beat_s=beat) for n, beat in beats.items()}), *answers)
 
     def reported(self, event):
         """The fields of the last such report."""
@@ -208,19 +213,23 @@ def test_reload(rolling):
     rolling.hears(
         WorkerReady(FOUR),
         Commit(SECOND),
-        DrainWorker(ONE, 30.0, hasty=False),
-        DrainWorker(TWO, 30.0, hasty=False),
+        DrainWorker(ONE, 30.0, False, 30.0),
+        DrainWorker(TWO, 30.0, False, 30.0),
     )
     rolling.hears(WorkerClosed(ONE))
-    rolling.hears(WorkerClosed(TWO), Announce("ready"))  # now every connection meets the new code
+    done = Verdict(1, 0, "")
+    rolling.hears(
+        WorkerClosed(TWO), Announce("ready"), done
+    )  # now every connection meets the new code
     rolling.hears(WorkerExited(ONE, "exit status 0"))
     rolling.hears(WorkerExited(TWO, "exit status 0"))
     assert rolling.reported("reload_done") == {"generation": 2, "workers": 2}
 
 
 def test_reload_with_a_bad_configuration_starts_nothing(serving):
+    no = Verdict(1, 78, "app.toml line 3: no")
     serving.hears(Wanted("reload"), Announce("reloading"), StartPlanner())
-    serving.hears(PlanFailed("app.toml line 3: no", 78), Announce("ready"))
+    serving.hears(PlanFailed("app.toml line 3: no", 78), Announce("ready"), no)
     assert serving.reported("reload_failed") == {"generation": 1, "reason": "app.toml line 3: no"}
     assert serving.roster.complete(FIRST)
 
@@ -231,9 +240,10 @@ def test_reload_of_an_application_that_raises_leaves_the_old_one_untouched(rolli
     rolling.hears(
         WorkerExited(THREE, "exit status 70"),
         Discard(SECOND),
-        DrainWorker(FOUR, 30.0, hasty=False),  # it may have taken connections already
+        DrainWorker(FOUR, 30.0, False, 30.0),  # it may have taken connections already
     )
-    rolling.hears(WorkerClosed(FOUR), Announce("ready"))
+    no = Verdict(1, 70, "importing app failed: ValueError: x")
+    rolling.hears(WorkerClosed(FOUR), Announce("ready"), no)
     rolling.hears(WorkerExited(FOUR, "exit status 0"))
     assert rolling.reported("reload_failed")["reason"] == "importing app failed: ValueError: x"
     assert rolling.roster.complete(FIRST)
@@ -243,24 +253,47 @@ def test_reload_that_hangs_is_given_up_at_its_deadline(rolling):
     rolling.hears(WorkerReady(THREE))
     rolling.waits(60, KillWorker(FOUR, "ABRT"))
     rolling.hears(
-        WorkerExited(FOUR, "SIGABRT"), Discard(SECOND), DrainWorker(THREE, 30.0, hasty=False)
+        WorkerExited(FOUR, "SIGABRT"), Discard(SECOND), DrainWorker(THREE, 30.0, False, 30.0)
     )
     assert rolling.reported("reload_failed")["reason"] == "worker-2 was not ready in 60 s"
 
 
-def test_a_reload_during_a_reload_follows_it_once(rolling):
-    """It may have read the files before the last change; so it is done again, after the end."""
-    rolling.hears(Wanted("reload"))
-    rolling.hears(Wanted("reload"))
+def test_a_later_reload_supersedes_the_earlier_one(rolling):
+    """It reads what the earlier one has read, or something newer; whoever waits, waits for it."""
+    rolling.hears(WorkerReady(THREE))
+    rolling.hears(
+        Wanted("reload"),
+        Discard(SECOND),
+        Announce("reloading"),
+        StartPlanner(),
+        DrainWorker(THREE, 30.0, hasty=False, stream_s=30.0),  # it may have connections already
+        KillWorker(FOUR, "KILL"),
+    )
+    assert rolling.roster.awaited == 2
+    rolling.hears(Wanted("reload"), StopPlanner(), Announce("reloading"), StartPlanner())
+    rolling.hears(WorkerClosed(THREE))
+    rolling.hears(PlanFailed("no", 78), Announce("ready"), Verdict(3, 78, "no"))
+
+
+def test_a_reload_at_the_end_of_a_reload_follows_it(rolling):
+    """Nothing is left to be given up: the earlier one has taken effect."""
     rolling.hears(WorkerReady(THREE))
     rolling.hears(
         WorkerReady(FOUR),
         Commit(SECOND),
-        DrainWorker(ONE, 30.0, hasty=False),
-        DrainWorker(TWO, 30.0, hasty=False),
+        DrainWorker(ONE, 30.0, hasty=False, stream_s=30.0),
+        DrainWorker(TWO, 30.0, hasty=False, stream_s=30.0),
     )
+    rolling.hears(Wanted("reload"))
+    assert rolling.roster.awaited == 2
     rolling.hears(WorkerClosed(ONE))
-    rolling.hears(WorkerClosed(TWO), Announce("ready"), Announce("reloading"), StartPlanner())
+    rolling.hears(
+        WorkerClosed(TWO),
+        Announce("ready"),
+        Verdict(1, 0, ""),
+        Announce("reloading"),
+        StartPlanner(),
+    )
 
 
 def test_a_crash_of_the_old_generation_during_a_reload(rolling):
@@ -269,35 +302,35 @@ def test_a_crash_of_the_old_generation_during_a_reload(rolling):
 
 
 def test_reload_with_a_small_surge_goes_slot_by_slot(serving):
-    small = TERMS._replace(surge=1)
+    small = replace(TERMS, surge=1)
     serving.hears(Wanted("reload"), Announce("reloading"), StartPlanner())
     serving.hears(PlanMade(SECOND, small), Spawn(THREE, 1, SECOND))
-    serving.hears(WorkerReady(THREE), DrainWorker(ONE, 30.0, hasty=False))
+    serving.hears(WorkerReady(THREE), DrainWorker(ONE, 30.0, False, 30.0))
     serving.hears(WorkerExited(ONE, "exit status 0"), Spawn(FOUR, 2, SECOND))
-    serving.hears(WorkerReady(FOUR), Commit(SECOND), DrainWorker(TWO, 30.0, hasty=False))
-    serving.hears(WorkerClosed(TWO), Announce("ready"))
+    serving.hears(WorkerReady(FOUR), Commit(SECOND), DrainWorker(TWO, 30.0, False, 30.0))
+    serving.hears(WorkerClosed(TWO), Announce("ready"), Verdict(1, 0, ""))
 
 
 def test_a_surplus_worker_gives_its_place_to_a_roll_that_has_no_other(serving):
-    small = TERMS._replace(surge=1)
+    small = replace(TERMS, surge=1)
     serving.hears(Wanted("grow"), Spawn(THREE, 3, FIRST))
     serving.hears(WorkerReady(THREE))
     serving.hears(Wanted("reload"), Announce("reloading"), StartPlanner())
     serving.hears(PlanMade(SECOND, small), Spawn(FOUR, 1, SECOND))
-    serving.hears(WorkerReady(FOUR), DrainWorker(ONE, 30.0, hasty=False))
+    serving.hears(WorkerReady(FOUR), DrainWorker(ONE, 30.0, False, 30.0))
     serving.hears(Wanted("shrink"))  # there is room for one less from here on
-    serving.hears(WorkerExited(ONE, "exit status 0"), DrainWorker(THREE, 30.0, hasty=False))
+    serving.hears(WorkerExited(ONE, "exit status 0"), DrainWorker(THREE, 30.0, False, 30.0))
     serving.hears(WorkerExited(THREE, "exit status 0"), Spawn(FIVE, 2, SECOND))
 
 
 def test_a_reload_to_fewer_workers(serving):
     serving.hears(Wanted("reload"), Announce("reloading"), StartPlanner())
-    serving.hears(PlanMade(SECOND, TERMS._replace(workers=1)), Spawn(THREE, 1, SECOND))
+    serving.hears(PlanMade(SECOND, replace(TERMS, workers=1)), Spawn(THREE, 1, SECOND))
     serving.hears(
         WorkerReady(THREE),
         Commit(SECOND),
-        DrainWorker(ONE, 30.0, hasty=False),
-        DrainWorker(TWO, 30.0, hasty=False),
+        DrainWorker(ONE, 30.0, False, 30.0),
+        DrainWorker(TWO, 30.0, False, 30.0),
     )
 
 
@@ -309,8 +342,8 @@ def test_stop(serving):
         Wanted("stop"),
         Announce("stopping"),  # before anything else
         CloseListeners(),
-        DrainWorker(ONE, 30.0, hasty=True),
-        DrainWorker(TWO, 30.0, hasty=True),
+        DrainWorker(ONE, 30.0, hasty=True, stream_s=30.0),
+        DrainWorker(TWO, 30.0, hasty=True, stream_s=30.0),
     )
     serving.hears(WorkerExited(ONE, "exit status 0"))
     serving.hears(WorkerExited(TWO, "exit status 0"), Exit(0))
@@ -330,8 +363,8 @@ def test_the_first_half_of_a_stop(serving):
         Wanted("stop"),
         Announce("stopping"),
         CloseListeners(),
-        DrainWorker(ONE, 30.0, hasty=True),
-        DrainWorker(TWO, 30.0, hasty=True),
+        DrainWorker(ONE, 30.0, hasty=True, stream_s=30.0),
+        DrainWorker(TWO, 30.0, hasty=True, stream_s=30.0),
     )
 
 
@@ -358,10 +391,11 @@ def test_a_stop_during_a_reload_takes_both_generations(rolling):
     rolling.hears(
         Wanted("stop"),
         Announce("stopping"),
+        Verdict(1, 75, "the service stops"),
         CloseListeners(),
-        DrainWorker(ONE, 30.0, hasty=True),
-        DrainWorker(TWO, 30.0, hasty=True),
-        DrainWorker(THREE, 30.0, hasty=True),
+        DrainWorker(ONE, 30.0, hasty=True, stream_s=30.0),
+        DrainWorker(TWO, 30.0, hasty=True, stream_s=30.0),
+        DrainWorker(THREE, 30.0, hasty=True, stream_s=30.0),
         KillWorker(FOUR, "KILL"),  # it has nothing to finish
     )
 
@@ -372,9 +406,10 @@ def test_a_stop_during_planning(serving):
         Wanted("stop"),
         Announce("stopping"),
         StopPlanner(),
+        Verdict(1, 75, "the service stops"),
         CloseListeners(),
-        DrainWorker(ONE, 30.0, hasty=True),
-        DrainWorker(TWO, 30.0, hasty=True),
+        DrainWorker(ONE, 30.0, hasty=True, stream_s=30.0),
+        DrainWorker(TWO, 30.0, hasty=True, stream_s=30.0),
     )
     serving.hears(PlanMade(SECOND, TERMS))  # too late
 
@@ -384,18 +419,19 @@ def test_a_stop_makes_a_drain_under_way_hasty(rolling):
     rolling.hears(
         WorkerReady(FOUR),
         Commit(SECOND),
-        DrainWorker(ONE, 30.0, hasty=False),
-        DrainWorker(TWO, 30.0, hasty=False),
+        DrainWorker(ONE, 30.0, False, 30.0),
+        DrainWorker(TWO, 30.0, False, 30.0),
     )
     rolling.hears(WorkerExited(TWO, "exit status 0"))
     rolling.now += 20
     rolling.hears(
         Wanted("stop"),
         Announce("stopping"),
+        Verdict(1, 0, ""),  # the new code serves, and does so to the end
         CloseListeners(),
-        DrainWorker(ONE, 10.0, hasty=True),  # what is left of its budget
-        DrainWorker(THREE, 30.0, hasty=True),
-        DrainWorker(FOUR, 30.0, hasty=True),
+        DrainWorker(ONE, 10.0, True, 10.0),  # what is left of its budget
+        DrainWorker(THREE, 30.0, hasty=True, stream_s=30.0),
+        DrainWorker(FOUR, 30.0, hasty=True, stream_s=30.0),
     )
 
 
@@ -408,13 +444,13 @@ def test_one_worker_more(serving):
 
 
 def test_one_worker_less(serving):
-    serving.hears(Wanted("shrink"), DrainWorker(TWO, 30.0, hasty=False))
+    serving.hears(Wanted("shrink"), DrainWorker(TWO, 30.0, False, 30.0))
     serving.hears(WorkerExited(TWO, "exit status 0"))  # and nobody follows
     assert serving.reported("worker_stopped")["worker"] == 2
 
 
 def test_the_last_worker_stays(serving):
-    serving.hears(Wanted("shrink"), DrainWorker(TWO, 30.0, hasty=False))
+    serving.hears(Wanted("shrink"), DrainWorker(TWO, 30.0, False, 30.0))
     serving.hears(Wanted("shrink"))
     assert serving.reported("scaled") == {"workers": 1}
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from granian_d.supervisor.policy import FIRST_DELAY_S, LONGEST_DELAY_S, respawn_delay_s
 from granian_d.supervisor.roster import NEVER, Roster, Setback, Worker, next_wake
-from granian_d.supervisor.vocabulary import Terms
+from tests.unit.plan.specimens import pool_plan
 
-TERMS = Terms(2, 1, 60.0, 30.0, 10.0)
+TERMS = pool_plan(workers=2, surge=1)
 
 
 def test_the_first_death_costs_nothing_the_second_something():
