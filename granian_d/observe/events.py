@@ -78,6 +78,13 @@ EVENTS: Final[dict[str, tuple[str, str]]] = {
         "error",
         "Worker-{worker} (PID {pid}) is at a request for {age_s:.1f} s: replacing it",
     ),
+    "worker_held": (
+        "error",
+        (
+            "Worker-{worker} (PID {pid}) took {requests} request(s) with it, the last one,"
+            " {age_s:.1f} s old: {last}"
+        ),
+    ),
     "worker_due": ("info", "Replacing worker-{worker} (PID {pid}): {reason}"),
     "worker_hastened": ("info", "Worker-{worker} (PID {pid}) must end its streams for the next"),
     "mold_ready": ("info", "The mold of generation {generation} is ready (PID {pid})"),

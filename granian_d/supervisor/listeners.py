@@ -66,6 +66,12 @@ class Listeners:
         """The sockets of a plan's listeners."""
         return tuple(sock for plan in plans for sock in self._held[plan.key])
 
+    def queued(self) -> int:
+        """Connections that wait to be accepted, on TCP: of others the kernel does not tell."""
+        tcp = (socket.AF_INET, socket.AF_INET6)
+        sockets = [sock for held in self._held.values() for sock in held if sock.family in tcp]
+        return sum(_queue_length(sock) for sock in sockets)
+
     def close_others(self, plans: Iterable[ListenerPlan]) -> None:
         """In a child: let go of what its plan does not name, without unlinking anything."""
         wanted = {plan.key for plan in plans}
@@ -159,6 +165,12 @@ class Listeners:
                 os.unlink(path)
         except OSError:
             return  # it has gone, or may not be removed: the next daemon takes a stale socket over
+
+
+def _queue_length(sock: socket.socket) -> int:
+    """Of a listening socket, tcp_info tells it in the field tcpi_unacked; ss(8) shows it, too."""
+    facts = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 28)
+    return int(struct.unpack_from("=I", facts, 24)[0])
 
 
 def _open_tcp(plan: ListenerPlan) -> socket.socket:

@@ -20,6 +20,7 @@ from granian_d.observe import scoreboard as columns
 from granian_d.plan import decode
 from granian_d.supervisor import child, policy
 from granian_d.supervisor.decide import decide, start
+from granian_d.supervisor.footprint import footprint
 from granian_d.supervisor.os_calls import Launch, OsCalls
 from granian_d.supervisor.roster import next_wake
 from granian_d.supervisor.vocabulary import (
@@ -66,6 +67,7 @@ class _Loop:
         watchdog_s = launch.notifier.watchdog_s
         self._tick_s = min(policy.TICK_S, watchdog_s / 3) if watchdog_s else policy.TICK_S
         self._next_tick = 0.0
+        self._next_weighing = 0.0
 
     def run(self) -> int:
         self._listen_to_signals()
@@ -115,9 +117,22 @@ class _Loop:
             self._hands.look_at_certificates(now)
             pids = {worker.pid for worker in self._hands.children.values()}
             child.reap_strangers(pids | {planner.pid for planner in self._hands.planners})
-        board = self._hands.scoreboard
-        vitals = {n: _vitals(board.row(c.row)) for n, c in self._hands.children.items()}
-        return Tick(vitals)
+        children = self._hands.children
+        vitals = {n: _vitals(self._hands.scoreboard.row(c.row)) for n, c in children.items()}
+        if self._weighs(now):
+            for number, one in vitals.items():
+                taken = footprint(children[number].pid)
+                vitals[number] = one._replace(rss_bytes=taken.rss, pss_bytes=taken.pss)
+        return Tick(vitals, self._hands.listeners.queued())
+
+    def _weighs(self, now: float) -> bool:
+        """It is time to look at the memory of the workers."""
+        terms = self._roster.terms.get(self._roster.committed)
+        if terms is None or now < self._next_weighing:
+            return False
+        limits = terms.recycling
+        self._next_weighing = now + limits.sample_interval_s
+        return bool(limits.rss_bytes or limits.pss_bytes)
 
     def _listen_to_signals(self) -> None:
         for end in (self._wake_reader, self._wake_writer):

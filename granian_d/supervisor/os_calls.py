@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from granian_d.control.channel import Channel, Drain, Post, Renew, Reopen, sealed_memory
 from granian_d.errors import DaemonError
-from granian_d.observe.scoreboard import HEALTHS
+from granian_d.observe.scoreboard import ACTIVE, HEALTHS, LAST_NS
 from granian_d.supervisor import child, pid_file
 from granian_d.supervisor.child import Child, PlannerProcess
 from granian_d.supervisor.listeners import Listeners, describe
@@ -163,9 +164,24 @@ class OsCalls:
     def forget(self, number: int) -> None:
         """A worker is gone and reaped."""
         gone = self.children.pop(number)
+        self._tell_what_it_held(gone)
         gone.channel.close()
         os.close(gone.pidfd)
         self.scoreboard.release(gone.row)
+
+    def _tell_what_it_held(self, gone: Child) -> None:
+        """Who leaves in good order holds nothing any more."""
+        row = self.scoreboard.row(gone.row)
+        if not row[ACTIVE]:
+            return
+        fields = {
+            "worker": gone.slot,
+            "pid": gone.pid,
+            "requests": row[ACTIVE],
+            "last": self.scoreboard.last_request(gone.row) or "unknown",
+            "age_s": time.monotonic() - row[LAST_NS] / 1e9,
+        }
+        self._report(Report("worker_held", fields))
 
     def look_at_certificates(self, now: float) -> None:
         """Have workers use certificates that have changed on disk, and fresh ticket keys."""

@@ -112,7 +112,7 @@ def _promote(turn: Turn) -> None:
 def _fill(turn: Turn, generation: int) -> None:
     """Spawn what a generation misses, as far as there is room."""
     missing = _missing(turn, generation)
-    if not missing or not _has_room_to_drain(turn, generation):
+    if not generation or not _has_room_to_drain(turn, generation):
         return
     mold = 0
     if turn.roster.terms[generation].preload:
@@ -217,8 +217,10 @@ def _retire_molds(turn: Turn) -> None:
     """
     roster = turn.roster
     for mold in list(roster.molds.values()):
-        successors = (w for w in roster.of(mold.generation, "ready") if w.mold > mold.number)
-        if mold.generation not in (roster.committed, roster.candidate) or any(successors):
+        newest = roster.mold(mold.generation) or mold
+        proven = any(w.mold == newest.number for w in roster.of(mold.generation, "ready"))
+        followed = mold.number < newest.number and proven
+        if mold.generation not in (roster.committed, roster.candidate) or followed:
             turn.dismiss(mold)
 
 

@@ -573,7 +573,7 @@ class Master(RuleBasedStateMachine):
             if process.state == "starting":
                 process.state = "ready"
                 self.feed(WorkerReady(process.number))
-            elif process.heir:
+            elif process.heir and process.state == "draining":
                 self.molded(process)
             else:
                 self.leave(process)

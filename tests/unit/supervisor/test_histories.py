@@ -1,9 +1,6 @@
 """The master's life as stories: what happens, and what it does about it.
 
-    story.hears(event)      feed an event; it must answer with exactly the commands that follow
-    story.waits(seconds)    time passes, and the loop gives a Tick a second
-
-Read from the top, this is what the daemon does. That no other order of events breaks the rules is
+The words of a story are explained in story.py. Read from the top, this is what the daemon does. That no other order of events breaks the rules is
 proved in tests/property/test_decide.py.
 """
 
@@ -14,7 +11,6 @@ from dataclasses import replace
 import pytest
 
 from granian_d.supervisor import policy
-from granian_d.supervisor.decide import decide, start
 from granian_d.supervisor.vocabulary import (
     Announce,
     CloseListeners,
@@ -27,82 +23,17 @@ from granian_d.supervisor.vocabulary import (
     PlanMade,
     ReopenLogs,
     Report,
-    ShowHealth,
     Spawn,
     StartPlanner,
     StopPlanner,
-    Tick,
     Verdict,
-    Vitals,
     Wanted,
     WorkerClosed,
     WorkerExited,
     WorkerFailed,
     WorkerReady,
 )
-from tests.unit.plan.specimens import pool_plan
-
-TERMS = pool_plan(workers=2)
-
-# Worker numbers of a daemon with two workers that has been reloaded once.
-ONE, TWO, THREE, FOUR, FIVE = 1, 2, 3, 4, 5
-FIRST, SECOND = 1, 2  # generations
-
-
-class Story:
-    """A master, its clock, and what it has said."""
-
-    def __init__(self):
-        self.now = 1000.0
-        self.roster, self.commands = start(self.now)
-        self.said = []
-
-    def hears(self, event, *answers):
-        self.roster, commands = decide(self.roster, event, self.now)
-        self.said += [command for command in commands if isinstance(command, Report)]
-        told = (Report, ShowHealth)
-        assert [c for c in commands if not isinstance(c, told)] == list(answers)
-
-    def waits(self, seconds, *answers, beats=None):
-        """`beats`: the last heartbeats, where not every worker's is recent."""
-        end = self.now + seconds
-        while end - self.now > policy.TICK_S:
-            self.ticks(policy.TICK_S, beats)
-        self.ticks(end - self.now, beats, *answers)
-
-    def ticks(self, seconds, beats, *answers):
-        self.now += seconds
-        recent = dict.fromkeys(self.roster.workers, self.now)
-        beats = recent if beats is None else beats
-        self.hears(Tick({n: Vitals(beat_s=beat) for n, beat in beats.items()}), *answers)
-
-    def reported(self, event):
-        """The fields of the last such report."""
-        return next(dict(r.fields) for r in reversed(self.said) if r.event == event)
-
-
-@pytest.fixture
-def story():
-    return Story()
-
-
-@pytest.fixture
-def serving(story):
-    """Two workers of generation 1 serve."""
-    story.hears(PlanMade(FIRST, TERMS), Spawn(ONE, 1, FIRST), Spawn(TWO, 2, FIRST))
-    story.hears(WorkerReady(ONE), Commit(FIRST), Announce("ready"))
-    story.hears(WorkerReady(TWO))
-    story.waits(60)
-    return story
-
-
-@pytest.fixture
-def rolling(serving):
-    """A reload is under way: generation 2 has been forked beside generation 1."""
-    serving.hears(Wanted("reload"), Announce("reloading"), StartPlanner())
-    serving.hears(PlanMade(SECOND, TERMS), Spawn(THREE, 1, SECOND), Spawn(FOUR, 2, SECOND))
-    return serving
-
+from tests.unit.supervisor.story import FIRST, FIVE, FOUR, ONE, SECOND, TERMS, THREE, TWO
 
 # --- the first start -----------------------------------------------------------------------------
 
