@@ -3,6 +3,8 @@
     DaemonError
      +- ConfigError            what the user wrote cannot be used            (exit 78)
      +- ListenError            an address cannot be bound or inherited       (exit 71)
+     +- DaemonUnreachable      no daemon answers granianctl                  (exit 69)
+     |   +- ControlTimeout     it did not answer in time                     (exit 75)
      +- ApplicationError       the application's side of the contract
      |   +- LoadError          it cannot be imported or found                (exit 70)
      |   +- StartupError       it imported, but refused to start             (exit 70)
@@ -51,6 +53,18 @@ class ListenError(DaemonError):
     """An address that cannot be listened on. The message names it and says why."""
 
     exit_code = 71  # EX_OSERR
+
+
+class DaemonUnreachable(DaemonError):
+    """The control socket of a daemon cannot be found, or nobody answers behind it."""
+
+    exit_code = 69  # EX_UNAVAILABLE
+
+
+class ControlTimeout(DaemonUnreachable):
+    """A daemon did not answer in time; what was asked of it may still happen."""
+
+    exit_code = 75  # EX_TEMPFAIL
 
 
 class ApplicationError(DaemonError):

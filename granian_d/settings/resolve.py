@@ -10,9 +10,10 @@ from __future__ import annotations
 import ipaddress
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from granian_d import __version__
+from granian_d.control.wire import SOCKET_NAME
 from granian_d.engine.choose import resolve as resolve_engine
 from granian_d.plan import (
     AccessLogPlan,
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
     from granian_d.settings.protocols import Http2
 
 _T = TypeVar("_T")
-
-CONTROL_SOCKET: Final = "control.sock"
 
 
 def resolve(loaded: Loaded) -> DaemonPlan:
@@ -190,7 +189,7 @@ def _control_socket(loaded: Loaded) -> str:
     given, directory = loaded.settings.control_socket, loaded.surroundings.runtime_directory
     if given is None and not directory:
         return ""
-    return _complete(given or CONTROL_SOCKET, directory)
+    return _complete(given or SOCKET_NAME, directory)
 
 
 def _working_dir(loaded: Loaded) -> str:
