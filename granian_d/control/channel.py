@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import signal
 import socket
 import typing
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -105,6 +106,10 @@ Message = (
 )
 KINDS: Final[Any] = {kind.__name__: kind for kind in typing.get_args(Message)}
 _WITH_DESCRIPTORS: Final = (Dumped, Fork, Reopen, Renew)
+
+# At it a worker writes its threads' stacks to standard error, even if its loop stands still.
+# Neither the C library nor an application is likely to want this one for itself.
+DUMP_SIGNAL: Final = signal.SIGRTMAX - 1
 
 # A reason may hold a traceback; a datagram must fit the socket's buffer (212992 bytes by default).
 MESSAGE_BYTES: Final = 1 << 17

@@ -9,6 +9,7 @@ import sys
 import traceback
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from granian_d.control.channel import DUMP_SIGNAL
 from granian_d.supervisor.vocabulary import SIGNALS
 
 if TYPE_CHECKING:
@@ -86,9 +87,9 @@ def _live(run: Callable[[], int], mask: set[int]) -> None:
     code = 70
     try:
         signal.set_wakeup_fd(-1)
-        for name in SIGNALS:
+        for number in (*(getattr(signal, f"SIG{name}") for name in SIGNALS), DUMP_SIGNAL):
             # Not SIG_IGN, which would pass on to programs that the application starts.
-            signal.signal(getattr(signal, f"SIG{name}"), _ignore)
+            signal.signal(number, _ignore)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         code = run()
     except SystemExit as stop:

@@ -13,7 +13,19 @@ import traceback
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from granian_d.control.channel import Closed, Failed, Gone, Leaving, Ready, Renew, Reopen
+from granian_d.control.channel import (
+    DUMP_SIGNAL,
+    Closed,
+    Dump,
+    Dumped,
+    Failed,
+    Gone,
+    Leaving,
+    Ready,
+    Renew,
+    Reopen,
+    sealed_memory,
+)
 from granian_d.control.channel import Drain as DrainOrder
 from granian_d.errors import DaemonError
 from granian_d.http.turn import Turn
@@ -42,6 +54,7 @@ if TYPE_CHECKING:
 
 ACCESS_LOG = "granian_d.observe.access_log"
 FORWARDED = "granian_d.http.forwarded"
+STACKS = "granian_d.worker.stacks"
 MASTER_IS_DEAD = 1
 PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
 # A message to the master is bounded: of a sentence the beginning says most, of a traceback the end.
@@ -73,6 +86,7 @@ class Desk(NamedTuple):
 def run(plan: DaemonPlan, post: Post, desk: Desk) -> int:
     """Be a worker from the fork to the end; its exit status."""
     faulthandler.enable()  # SIGABRT from the master dumps every thread's stack, then kills
+    faulthandler.register(DUMP_SIGNAL)  # and this one only dumps
     identity.become(plan.worker.identity)
     if not identity.die_with(post.master_pid):
         return MASTER_IS_DEAD
@@ -202,11 +216,23 @@ class _Worker:
                     self._reopen(message.path, fds)
                 elif isinstance(message, Renew):
                     self._doors.renew(fds)
+                elif isinstance(message, Dump):
+                    self._dump(message.ticket)
         except Gone:
             # The kernel kills this process with the master (identity.die_with); should the master
             # only have closed its end, nobody can order anything any more: leave in good order.
             self._loop.remove_reader(self._channel.fileno())
             self._leave()
+
+    def _dump(self, ticket: int) -> None:
+        """Tell what every task and thread is doing."""
+        text: str = importlib.import_module(STACKS).describe(self._loop)
+        try:
+            fd = sealed_memory(text.encode("utf-8", "backslashreplace"))
+        except OSError:
+            return  # the master will not wait; it has the threads told by a signal
+        self._channel.send(Dumped(ticket), [fd])
+        os.close(fd)
 
     def _ask_to_leave(self) -> None:
         """SIGTERM by somebody other than the master: it finds a successor, then orders a drain."""
