@@ -97,6 +97,14 @@ EVENTS: Final[dict[str, tuple[str, str]]] = {
     ),
     "mold_backoff": ("warning", "The mold keeps dying: next try in {delay_s:.1f} s"),
     "worker_overdue": ("warning", "Killing worker-{worker} (PID {pid}): {reason}"),
+    "worker_mute": (
+        "warning",
+        "Worker-{worker} (PID {pid}) does not answer: its threads are on standard error",
+    ),
+    # the control socket
+    "control_failed": ("warning", "Serving without a control socket: {reason}"),
+    "control_request": ("info", "Asked to {request} by granianctl (PID {pid}, UID {uid})"),
+    "control_refused": ("warning", "Refused to be controlled by PID {pid} (UID {uid})"),
     # TLS
     "tls_renewed": ("info", "Certificates read again: {names}"),
     "tls_renewal_failed": ("error", "Certificates are not renewed, the old ones stay: {reason}"),

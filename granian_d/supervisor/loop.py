@@ -2,7 +2,7 @@
 anywhere but in the one `select`.
 
 Descriptors it waits on: the wakeup pipe of signals, a pidfd and a channel for each worker, the
-pipe of the planner. Time is looked at once a turn.
+pipe of the planner, the control socket. Time is looked at once a turn.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import os
 import selectors
 import signal
 import time
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from granian_d.control.channel import Closed, Failed, Gone, Leaving, Ready
+from granian_d.control.channel import Closed, Dumped, Failed, Gone, Leaving, Ready
 from granian_d.errors import DaemonError
 from granian_d.observe import scoreboard as columns
 from granian_d.plan import decode
@@ -29,6 +29,7 @@ from granian_d.supervisor.vocabulary import (
     Event,
     PlanFailed,
     PlanMade,
+    Report,
     Tick,
     Vitals,
     Wanted,
@@ -84,6 +85,8 @@ class _Loop:
             return
         self._roster, commands = decide(self._roster, event, time.monotonic())
         self._hands.status = self._status()
+        if self._hands.reception is not None:
+            self._hands.reception.decided(self._roster)
         self._carry_out(commands)
 
     def _carry_out(self, commands: list[Command]) -> None:
@@ -115,6 +118,7 @@ class _Loop:
             self._next_tick = now + self._tick_s
             self._report_progress()
             self._hands.look_at_certificates(now)
+            self._hands.look_at_callers(now)
             pids = {worker.pid for worker in self._hands.children.values()}
             child.reap_strangers(pids | {planner.pid for planner in self._hands.planners})
         children = self._hands.children
@@ -160,6 +164,8 @@ class _Loop:
                 wanted[worker.channel.fileno()] = _bind(self._hear_worker, number)
         for planner in self._hands.planners:
             wanted[planner.pidfd] = _bind(self._hear_planner, planner)
+        if self._hands.reception is not None:
+            wanted[self._hands.reception.fileno()] = self._hear_callers
         known = set(self._selector.get_map()) - {self._wake_reader}
         for fd in known - set(wanted):
             self._selector.unregister(fd)
@@ -187,7 +193,10 @@ class _Loop:
                 if (received := channel.receive()) is None:
                     return
                 message, fds = received
-                for fd in fds:  # no worker has any to give
+                if isinstance(message, Dumped) and self._hands.reception is not None:
+                    self._hands.reception.dumped(number, message.ticket, fds)
+                    continue
+                for fd in fds:  # no worker has any other to give
                     os.close(fd)
                 if isinstance(message, Ready):
                     yield WorkerReady(number)
@@ -201,6 +210,18 @@ class _Loop:
             # The exit that explains it is on its way; until then this end has no more to say.
             self._mute.add(number)
             self._unwatch(channel.fileno())
+
+    def _hear_callers(self) -> Iterator[Event]:
+        """Something happens at the control socket."""
+        assert self._hands.reception is not None
+        yield from self._hands.reception.hear(self._describe)
+
+    def _describe(self) -> dict[str, Any]:
+        """The report of `granianctl status`."""
+        # Most daemons are seldom asked; what it takes is not to be held by all of them.
+        from granian_d.supervisor.report import describe  # noqa: PLC0415 - as above
+
+        return describe(self._roster, self._hands, self._rate.per_s)
 
     def _unwatch(self, *fds: int) -> None:
         for fd in fds:
@@ -231,7 +252,7 @@ class _Loop:
         if "plan" not in record:
             return PlanFailed(record["error"], record["exit_code"])
         for warning in record["warnings"]:
-            self._hands.runtime.log.event("config_warning", reason=warning)
+            self._hands.do(Report("config_warning", {"reason": warning}))
         try:
             plan = decode(record["plan"])
             self._hands.adopt_plan(self._generation + 1, plan)

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from granian_d.control.channel import Channel, Drain, Post, Renew, Reopen, sealed_memory
-from granian_d.errors import DaemonError
+from granian_d.errors import DaemonError, ListenError
 from granian_d.observe.scoreboard import ACTIVE, HEALTHS, LAST_NS
 from granian_d.supervisor import child, pid_file
 from granian_d.supervisor.child import Child, PlannerProcess
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from granian_d.observe.scoreboard import Scoreboard
     from granian_d.plan import DaemonPlan
     from granian_d.supervisor.certificates import Certificates, Renewal
+    from granian_d.supervisor.reception import Reception
     from granian_d.systemd.activation import InheritedSocket
     from granian_d.systemd.notify import Notifier
 
@@ -98,6 +99,7 @@ class OsCalls:
         self.scoreboard = launch.scoreboard
         self.listeners = Listeners(launch.inherited)
         self._certificates: Certificates | None = None  # until a plan has TLS
+        self.reception: Reception | None = None  # where a plan has a control socket
         self.children: dict[int, Child] = {}
         self.pids: dict[int, int] = {}  # outlives the child for as long as its end is reported
         self.plans: dict[int, DaemonPlan] = {}
@@ -157,9 +159,32 @@ class OsCalls:
         if first:
             self.runtime.adopt_logs(plan)
             self.runtime.set_title(f"granian-d: master [{plan.master.process_name}]")
+            self.open_reception(plan.master.control_socket)
             self.runtime.warm(plan)
             self._report(Report("starting", {"version": plan.version, "pid": self._master_pid}))
             self._report_listening(plan)
+
+    def open_reception(self, path: str, waiting: Iterable[tuple[int, int]] = ()) -> None:
+        """Listen to granianctl; where the socket cannot be had, serve on without it.
+
+        Args:
+            path: of the socket; "" for none.
+            waiting: who waited at this process' predecessor: Reception.waiting.
+        """
+        if not path:
+            return
+        # Only where it is wanted: most of its memory would be spent for nothing.
+        from granian_d.supervisor.reception import Reception  # noqa: PLC0415 - as above
+
+        try:
+            self.reception = Reception(path, self.children, self._report, waiting)
+        except ListenError as error:
+            self._report(Report("control_failed", {"reason": str(error)}))
+
+    def look_at_callers(self, now: float) -> None:
+        """See to those at the control socket who are late."""
+        if self.reception is not None:
+            self.reception.look(now)
 
     def forget(self, number: int) -> None:
         """A worker is gone and reaped."""
@@ -284,6 +309,8 @@ class OsCalls:
     def _leave_master(self, plan: DaemonPlan) -> None:
         """In a child: let go of everything that is the master's."""
         self._on_fork()
+        if self.reception is not None:
+            self.reception.leave()
         self.notifier.close()
         self.listeners.close_others(plan.listeners)
         for sibling in self.children.values():
@@ -352,8 +379,9 @@ class OsCalls:
         else:
             self.notifier.stopping(self.status)
 
-    def _tell_verdict(self, _: Verdict) -> None:
-        """Nobody waits for it."""
+    def _tell_verdict(self, command: Verdict) -> None:
+        if self.reception is not None:
+            self.reception.judge(command)
 
     def _show_health(self, command: ShowHealth) -> None:
         self.scoreboard.health[0] = HEALTHS.index(command.health)
@@ -373,6 +401,8 @@ class OsCalls:
         if "number" in fields:
             fields["pid"] = self.pids.get(fields.pop("number"), 0)
         self.runtime.log.event(command.event, **fields)
+        if self.reception is not None:
+            self.reception.tell(command.event, fields)
 
     def _report_listening(self, plan: DaemonPlan) -> None:
         for listener in plan.listeners:
@@ -382,5 +412,8 @@ class OsCalls:
 
     def _exit(self, command: Exit) -> None:
         self.listeners.retain(())
+        if self.reception is not None:
+            self.reception.close()
+            self.reception = None
         pid_file.remove(self._pid_file, self._master_pid)
         self.exit_code = command.code
