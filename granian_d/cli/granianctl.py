@@ -1,63 +1,82 @@
-"""`granianctl`: examine settings without a daemon.
+"""`granianctl`: operate a daemon, and examine settings without one.
 
-    granianctl check FILE [--app]     judge a TOML file; with --app import its application too
-    granianctl config [ARGUMENT]...   the effective values of `granian-d ARGUMENT...`, with origins
-    granianctl sample                 a TOML file with all options
-    granianctl reference              docs/settings.md
+    granianctl status [--json]            how the service is
+    granianctl reload [--wait]            a new generation; with --wait, until it serves or failed
+    granianctl scale N                    that many workers, until the next reload
+    granianctl upgrade [--wait]           become the granian-d that is installed now
+    granianctl stop | quit                finish what is under way and end | end at once
+    granianctl dump WORKER|all            stacks of all tasks and threads of a worker
+    granianctl check FILE [--app]         judge a TOML file; with --app import its application too
+    granianctl config [ARGUMENT]...       the effective values of `granian-d ARGUMENT...`
+    granianctl sample                     a TOML file with all options
+    granianctl reference                  docs/settings.md
 
-Exit status: 0, or that of the error (78 for settings, 70 for the application, 71 for an address).
-`check` judges the file alone: the shell's GRANIAN_* variables are not the service's, and neither
-sockets nor privileges of the daemon are known here.
+Exit status: 0, or that of the error: 78 for settings, 70 for the application, 71 for an address,
+69 when no daemon answers, 75 when it does not in time. What a command needs is imported when it is
+chosen: a reload must not wait for the machinery of settings.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import sys
-import traceback
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from granian_d import __version__
-from granian_d.errors import DaemonError, LoadError
-from granian_d.settings import load, remarks, resolve
-from granian_d.settings.options import PREFIX
-from granian_d.settings.render import effective, reference, sample
+from granian_d.errors import DaemonError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from granian_d.plan import WorkerPlan
+INTERRUPTED = 130  # 128 + SIGINT, as shells say it
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
     try:
-        # What follows `config` is granian-d's command line and none of argparse's business.
-        if words[:1] == ["config"] and words[1:] not in (["-h"], ["--help"]):
-            return _config(words[1:])
-        arguments = _parser().parse_args(words)
-        match arguments.command:
-            case "check":
-                return _check(arguments.file, with_application=arguments.app)
-            case "sample":
-                sys.stdout.write(sample())
-            case "reference":
-                sys.stdout.write(reference())
+        return _run(words)
     except DaemonError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
-    return 0
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _run(words: list[str]) -> int:
+    # What follows `config` is granian-d's command line and none of argparse's business.
+    if words[:1] == ["config"] and words[1:] not in (["-h"], ["--help"]):
+        from granian_d.cli import examine  # noqa: PLC0415 - settings are slow to import
+
+        return examine.config(words[1:])
+    arguments = _parser().parse_args(words)
+    if arguments.command not in ("check", "sample", "reference"):
+        from granian_d.cli import operate  # noqa: PLC0415 - who examines needs none of it
+
+        return operate.run(arguments)
+    from granian_d.cli import examine  # noqa: PLC0415 - as above
+
+    if arguments.command == "sample":
+        return examine.print_sample()
+    if arguments.command == "reference":
+        return examine.print_reference()
+    return examine.check(arguments.file, with_application=arguments.app)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="granianctl", description="Examine the settings of granian-d.", allow_abbrev=False
+        prog="granianctl",
+        description="Operate a daemon, or examine settings of granian-d.",
+        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"granianctl {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    _add_operating(commands)
+    _add_examining(commands)
+    return parser
+
+
+def _add_examining(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     check = commands.add_parser("check", help="judge a TOML file", allow_abbrev=False)
     check.add_argument("file", metavar="FILE")
     check.add_argument(
@@ -71,91 +90,58 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands.add_parser("sample", help="print a TOML file with all options")
     commands.add_parser("reference", help="print the reference of all options, in Markdown")
-    return parser
 
 
-def _config(argv: Sequence[str]) -> int:
-    loaded = load(argv, os.environ, inherited=None)
-    for line in remarks(loaded):
-        sys.stderr.write(f"{line}\n")
-    sys.stdout.write(effective(loaded))
-    return 0
+def _add_operating(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    where = argparse.ArgumentParser(add_help=False)
+    place = where.add_mutually_exclusive_group()
+    place.add_argument("--socket", metavar="PATH", help="control socket of the daemon")
+    place.add_argument(
+        "-i", "--instance", metavar="NAME", help="the daemon of /run/granian/NAME/control.sock"
+    )
+
+    def add(name: str, text: str) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=text, parents=[where], allow_abbrev=False)
+
+    status = add("status", "how the service is")
+    status.add_argument("--json", action="store_true", help="for machines, see docs/control.md")
+    for name, text in (
+        ("reload", "replace all workers by new ones, with the configuration of now"),
+        ("upgrade", "become the granian-d that is installed now"),
+    ):
+        change = add(name, text)
+        change.add_argument(
+            "--wait", action="store_true", help="show how it goes; end when it is over, as it did"
+        )
+        change.add_argument(
+            "--timeout",
+            type=_seconds,
+            metavar="SECONDS",
+            help="with --wait: give up then (75), the daemon goes on; else its own deadlines count",
+        )
+    add("scale", "have so many workers, until the next reload").add_argument(
+        "workers", type=int, metavar="N"
+    )
+    add("stop", "finish what is under way and end")
+    add("quit", "end at once")
+    add("dump", "stacks of all tasks and threads of a worker").add_argument(
+        "worker", type=_slot, metavar="WORKER", help="its number, or all"
+    )
 
 
-def _check(file: str, *, with_application: bool) -> int:
-    environ = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-    loaded = load([f"--config={file}"], environ, inherited=None)
-    plan = resolve(loaded)
-    for line in remarks(loaded):
-        sys.stderr.write(f"{line}\n")
-    if with_application and (failure := _try_application(plan.worker)):
-        sys.stderr.write(f"{file}: {failure}\n")
-        return LoadError.exit_code
-    sys.stdout.write(f"{file}: ok\n")
-    return 0
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds < float("inf"):
+        raise ValueError(text)
+    return seconds
 
 
-def _try_application(plan: WorkerPlan) -> str:
-    """Import the application in a child, which it may spoil as it likes; why it failed, or ""."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    reading_fd, writing_fd = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        os.close(reading_fd)
-        _be_the_child(plan, writing_fd)
-    os.close(writing_fd)
-    with os.fdopen(reading_fd, encoding="ascii") as answer:
-        # One line and not all: what the application started may keep the pipe open.
-        text = answer.readline()
-    _, status = os.waitpid(pid, 0)
-    if text:
-        return str(json.loads(text))
-    code = os.waitstatus_to_exitcode(status)
-    end = f"status {code}" if code >= 0 else f"signal {-code}"
-    return f"importing the application ended the process ({end})"
-
-
-def _be_the_child(plan: WorkerPlan, fd: int) -> NoReturn:
-    """Import, report to `fd` and end, without the exit handlers of whatever was imported."""
-    try:
-        failure = _load(plan)
-        sys.stdout.flush()
-        with os.fdopen(fd, "w", encoding="ascii") as answer:
-            answer.write(json.dumps(failure) + "\n")
-    except BaseException:  # noqa: BLE001 - the child must not return into its parent's code
-        traceback.print_exc()
-        os._exit(DaemonError.exit_code)
-    os._exit(0)
-
-
-def _load(plan: WorkerPlan) -> str:
-    from granian_d.worker.load import load_application  # noqa: PLC0415 - --app alone needs it
-
-    try:
-        if plan.working_dir:
-            os.chdir(plan.working_dir)
-        load_application(plan)
-    except LoadError as error:
-        return "\n".join([str(error), *_telling_part(error)])
-    except OSError as error:
-        return f"working_dir: {plan.working_dir}: {error.strerror}"
-    return ""
-
-
-def _telling_part(error: LoadError) -> list[str]:
-    """The application's own frames of the traceback: not ours, nor those of the import system."""
-    cause = error.__cause__
-    if cause is None:
-        return []
-    ours = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    frames = [
-        frame
-        for frame in traceback.extract_tb(cause.__traceback__)
-        if not frame.filename.startswith((ours + os.sep, "<frozen importlib"))
-        and os.sep + "importlib" + os.sep not in frame.filename
-    ]
-    return [line.rstrip("\n") for line in traceback.format_list(frames)]
+def _slot(text: str) -> int:
+    """A worker's number; 0 for all."""
+    slot = 0 if text == "all" else int(text)
+    if slot < 0 or (slot == 0 and text != "all"):
+        raise ValueError(text)
+    return slot
 
 
 if __name__ == "__main__":

@@ -25,6 +25,8 @@ NOT_IN_THE_MASTER = (
     "granian_d.settings",
     "granian_d.worker",
     "granian_d.interface",
+    "granian_d.supervisor.reception",
+    "granian_d.supervisor.report",
 )
 
 # In a worker, and so in the memory that all workers share.
@@ -80,6 +82,16 @@ def test_a_worker_is_what_it_should_be(worker):
     assert not worker.intersection(NOT_IN_A_WORKER)
     if engine == "native":
         assert not worker.intersection({"h11", "granian_d.engine.pure.h1"})
+
+
+def test_granianctl_is_quick_to_ask():
+    """A reload by the unit must not import what settings need."""
+    imported = modules_after(
+        "from granian_d.cli import granianctl; "
+        "assert granianctl.main(['reload', '--wait', '--socket', '/nowhere']) == 69"
+    )
+    assert "granian_d.control.client" in imported
+    assert not imported.intersection({*NOT_IN_THE_MASTER, "typing_extensions", "inspect"})
 
 
 def test_what_every_python_has_already_proves_nothing():
