@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from granian_d import __version__
 from granian_d.observe import scoreboard as columns
+from granian_d.supervisor.footprint import footprint
 from granian_d.supervisor.listeners import describe as address_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from granian_d.observe.scoreboard import Row, Scoreboard
     from granian_d.plan import DaemonPlan
     from granian_d.supervisor.os_calls import OsCalls
@@ -62,37 +61,23 @@ def _seat(worker: dict[str, Any]) -> tuple[int, int]:
 
 def _process(pid: int) -> dict[str, Any]:
     """What the kernel tells of a process; None for what it does not tell."""
+    taken = footprint(pid)
     return {
         "pid": pid,
-        "uptime_s": _told(lambda: round(_uptime_s(pid), 2)),
-        **(_told(lambda: _memory(pid)) or {"rss_bytes": None, "pss_bytes": None}),
+        "uptime_s": _uptime_s(pid),
+        "rss_bytes": taken.rss or None,
+        "pss_bytes": taken.pss or None,
     }
 
 
-def _told(look: Callable[[], Any]) -> Any:
-    """What `look` finds; None where the process has ended, or the kernel does not say."""
+def _uptime_s(pid: int) -> float | None:
     try:
-        return look()
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            fields = file.read().rpartition(")")[2].split()  # a name may hold anything
     except OSError:
         return None
-
-
-def _uptime_s(pid: int) -> float:
-    with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-        fields = file.read().rpartition(")")[2].split()  # a name may hold anything
     started_s = int(fields[_START_TIME]) / _TICKS_A_SECOND
-    return time.clock_gettime(time.CLOCK_BOOTTIME) - started_s
-
-
-def _memory(pid: int) -> dict[str, int]:
-    """Resident memory, and the same with only its part of what is shared (proc_pid_smaps(5))."""
-    found = {}
-    with open(f"/proc/{pid}/smaps_rollup", encoding="ascii", errors="replace") as file:
-        for line in file:
-            name, _, rest = line.partition(":")
-            if name in ("Rss", "Pss"):
-                found[f"{name.lower()}_bytes"] = int(rest.split()[0]) * 1024
-    return found
+    return round(time.clock_gettime(time.CLOCK_BOOTTIME) - started_s, 2)
 
 
 def _worker(worker: Worker, hands: OsCalls, now: float) -> dict[str, Any]:
