@@ -17,9 +17,14 @@ UNITS = Path(__file__).parents[2] / "systemd"
 @pytest.fixture
 def installed(tmp_path):
     """The units, with the daemon where this environment has it."""
-    daemon = Path(sys.executable).with_name("granian-d")
+    programs = Path(sys.executable).parent
     for unit in UNITS.glob("granian@.*"):
-        text = unit.read_text().replace("ExecStart=granian-d", f"ExecStart={daemon}")
+        text = re.sub(
+            "^(Exec[A-Z][a-z]+=)(granian)",
+            rf"\1{programs}/\2",
+            unit.read_text(),
+            flags=re.MULTILINE,
+        )
         (tmp_path / unit.name).write_text(text)
     return tmp_path
 
@@ -52,6 +57,15 @@ def test_what_cannot_be_used_is_not_tried_again():
     from granian_d.errors import ConfigError
 
     assert setting("RestartPreventExitStatus") == str(ConfigError.exit_code)
+
+
+def test_a_reload_is_over_when_the_unit_says_so():
+    from granian_d.cli.granianctl import _parser
+
+    program, *words = setting("ExecReload").split()
+    arguments = _parser().parse_args(words)
+    assert (program, arguments.command, arguments.wait) == ("granianctl", "reload", True)
+    assert setting("RuntimeDirectory")  # in which granianctl finds the daemon
 
 
 def test_only_the_master_is_told_to_stop():
