@@ -381,6 +381,27 @@ def test_workers_hold_nothing_of_it(serve, controlled, ctl, runtime):
         assert kinds_of_descriptors(daemon) == expected
 
 
+def test_callers_leave_nothing_behind(controlled, ctl, runtime):
+    daemon = controlled(1)
+    ctl.status()
+    before = len(os.listdir(f"/proc/{daemon.pid}/fd"))
+    for _ in range(3):
+        assert ctl("reload", "--wait")[0] == 0
+        assert ctl("dump", "all")[0] == 0
+        asked = daemon.log.count("Asked to reload")
+        impatient = ctl.start("reload", "--wait")
+        daemon.wait_for_log("Asked to reload", asked + 1)
+        impatient.kill()
+        ended(impatient)
+        with socket.socket(socket.AF_UNIX) as rude:
+            rude.connect(f"{runtime}/control.sock")
+            rude.sendall(b"half a request")
+    assert ctl("reload", "--wait")[0] == 0
+    wait_until(lambda: len(daemon.workers()) == 1)
+    wait_until(lambda: len(os.listdir(f"/proc/{daemon.pid}/fd")) == before)
+    assert daemon.get().status == 200
+
+
 def kinds_of_descriptors(daemon) -> list[str]:
     """What a worker holds open, without the numbers."""
     fds = daemon.get("/environ").json["fds"].values()
