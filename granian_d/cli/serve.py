@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from granian_d.control.channel import Post
     from granian_d.plan import DaemonPlan
+    from granian_d.worker.desk import Desk
 
 STDIN: Final = 0
 STDOUT: Final = 1
@@ -144,19 +146,28 @@ class Runtime:
 
         Modules only: no loop and no thread may exist before a fork.
         """
+        import_module("granian_d.worker.desk")
         import_module("granian_d.worker.main").prepare(plan)
         import_module("granian_d.worker.memory").share()
 
+    def adopt_orphans(self) -> None:
+        """Have this process's grandchildren become its children when their parents end."""
+        import_module("granian_d.worker.identity").adopt_orphans()
+
     def serve(self, plan: DaemonPlan, post: Post) -> int:
-        """Be a worker."""
+        """Be a worker or a mold."""
         worker = import_module("granian_d.worker.main")
+        code: int = worker.run(plan, post, partial(self._furnish, plan))
+        return code
+
+    def _furnish(self, plan: DaemonPlan, post: Post) -> Desk:
+        """Name this process, and give it what it writes on."""
+        part = f"worker {post.slot}" if post.slot else "mold"
+        setproctitle(f"granian-d: {part} [{plan.master.process_name}] gen {post.generation}")
         who = {"worker": post.slot, "generation": post.generation}
-        setproctitle(
-            f"granian-d: worker {post.slot} [{plan.master.process_name}] gen {post.generation}"
-        )
         log = Log(plan.log, self._files[plan.log.file], journal=self._journal, who=who)
+        row = self.scoreboard.row(post.row) if post.slot else memoryview(b"")
         access = plan.access_log.file
         access_file = self._files[access] if access else self._stdout
-        desk = worker.Desk(self.scoreboard.row(post.row), log, access_file)
-        code: int = worker.run(plan, post, desk)
-        return code
+        desk: Desk = import_module("granian_d.worker.desk").Desk(row, log, access_file)
+        return desk

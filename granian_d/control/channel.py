@@ -67,7 +67,11 @@ class Drain(NamedTuple):
 
 
 class Fork(NamedTuple):
-    """Master, to a mold: fork a worker; its end of a channel of its own rides along."""
+    """Master, to a mold: fork a worker.
+
+    Its end of a channel of its own rides along, and then its listening sockets: as many, and in the
+    same order, as those of the mold's own Post.
+    """
 
     worker: int
     slot: int
@@ -114,6 +118,7 @@ DUMP_SIGNAL: Final = signal.SIGRTMAX - 1
 # A reason may hold a traceback; a datagram must fit the socket's buffer (212992 bytes by default).
 MESSAGE_BYTES: Final = 1 << 17
 MESSAGE_FDS: Final = 4
+ORDER_FDS: Final = 253  # SCM_MAX_FD of unix(7): a worker's channel and all of its listeners
 SEALS: Final = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
 
@@ -152,15 +157,18 @@ class Channel:
             return False
         return True
 
-    def receive(self) -> tuple[Message, list[int]] | None:
+    def receive(self, most_fds: int = MESSAGE_FDS) -> tuple[Message, list[int]] | None:
         """The next message and its descriptors, None when there is none at the moment.
+
+        Args:
+            most_fds: that may ride along; the kernel closes others.
 
         Raises:
             Gone: the other end is closed and everything it sent has been read, or it sends what
                 is no message: an application may have got hold of it.
         """
         try:
-            data, fds, _, _ = socket.recv_fds(self._socket, MESSAGE_BYTES, MESSAGE_FDS)
+            data, fds, _, _ = socket.recv_fds(self._socket, MESSAGE_BYTES, most_fds)
         except BlockingIOError:
             return None
         except ConnectionResetError as error:
@@ -176,6 +184,13 @@ class Channel:
             _close_all(fds)  # nobody asked for them
             fds = []
         return message, fds
+
+    def hang_up(self) -> None:
+        """End the wire for all who hold an end: what has arrived can still be received."""
+        try:
+            self._socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            return  # the other end has gone before
 
     def close(self) -> None:
         """Close this end."""

@@ -105,6 +105,28 @@ EVENTS: Final[dict[str, tuple[str, str]]] = {
     "control_failed": ("warning", "Serving without a control socket: {reason}"),
     "control_request": ("info", "Asked to {request} by granianctl (PID {pid}, UID {uid})"),
     "control_refused": ("warning", "Refused to be controlled by PID {pid} (UID {uid})"),
+    # molds
+    "mold_spawned": ("info", "Spawning the mold of generation {generation} with PID: {pid}"),
+    "mold_threads": (
+        "warning",
+        (
+            "The application has started threads by the time it was imported: {threads}. A fork"
+            " copies none of them, and what they had locked stays locked: no worker of this mold"
+            " has them"
+        ),
+    ),
+    "mold_sockets": (
+        "warning",
+        (
+            "The application has opened sockets by the time it was imported: {sockets}. All"
+            " workers of this mold share them, and read each other's answers"
+        ),
+    ),
+    "mold_fork_failed": ("error", "The mold cannot fork worker-{slot}: {reason}"),
+    "heir_unfit": (
+        "warning",
+        "Worker-{worker} leaves instead of becoming the mold: {reason}",
+    ),
     # TLS
     "tls_renewed": ("info", "Certificates read again: {names}"),
     "tls_renewal_failed": ("error", "Certificates are not renewed, the old ones stay: {reason}"),

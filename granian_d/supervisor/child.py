@@ -21,8 +21,20 @@ if TYPE_CHECKING:
 ANSWER_BYTES: Final = 1 << 20
 
 
+UNBORN: Final = 0  # the pid of one whose mold has not forked it yet
+
+
 class Child(NamedTuple):
-    """A worker process as the loop sees it."""
+    """A worker or a mold as the loop sees it.
+
+    Attributes:
+        pid: UNBORN until whoever was forked by a mold has said who it is.
+        pidfd: of that pid; -1 without one.
+        channel: the master's end of the wire to it.
+        row: its row of the scoreboard; -1 for a mold.
+        slot: its place; 0 for a mold.
+        generation: whose application it has.
+    """
 
     pid: int
     pidfd: int
@@ -30,6 +42,12 @@ class Child(NamedTuple):
     row: int
     slot: int
     generation: int
+
+    def close(self) -> None:
+        """Let go of the descriptors."""
+        self.channel.close()
+        if self.pid != UNBORN:
+            os.close(self.pidfd)
 
 
 class PlannerProcess:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from granian_d.control.channel import DUMP_SIGNAL, Dump
 from granian_d.control.wire import is_sealed
+from granian_d.supervisor.child import UNBORN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -49,10 +50,10 @@ class Dumps:
         self._last = 0
 
     def order(self, caller: Caller, slot: int, now: float) -> int:
-        """Ask the workers of a slot, 0 for all; how many there are."""
+        """Ask the workers of a slot, 0 for all; how many there are, the unborn not counted."""
         count = 0
         for number, child in self._children.items():
-            if slot in (0, child.slot):
+            if slot in (0, child.slot) and child.pid != UNBORN:
                 self._last += 1
                 self._ordered[self._last] = Ordered(
                     caller, number, child.slot, child.pid, now + ANSWER_S

@@ -12,21 +12,24 @@ import os
 import selectors
 import signal
 import time
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from granian_d.control.channel import Closed, Dumped, Failed, Gone, Leaving, Ready
+from granian_d.control.channel import Born, Closed, Dumped, Failed, Gone, Leaving, Molded, Ready
 from granian_d.errors import DaemonError
 from granian_d.observe import scoreboard as columns
 from granian_d.plan import decode
 from granian_d.supervisor import child, policy
 from granian_d.supervisor.decide import decide, start
 from granian_d.supervisor.footprint import footprint
+from granian_d.supervisor.nursery import NOT_BORN
 from granian_d.supervisor.os_calls import Launch, OsCalls
 from granian_d.supervisor.roster import next_wake
 from granian_d.supervisor.vocabulary import (
     SIGNALS,
     Command,
     Event,
+    MoldFailed,
+    MoldReady,
     PlanFailed,
     PlanMade,
     Report,
@@ -34,7 +37,6 @@ from granian_d.supervisor.vocabulary import (
     Vitals,
     Wanted,
     WorkerClosed,
-    WorkerExited,
     WorkerFailed,
     WorkerLeaving,
     WorkerReady,
@@ -43,12 +45,18 @@ from granian_d.supervisor.vocabulary import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from granian_d.control.channel import Channel
+    from granian_d.control.channel import Message
     from granian_d.supervisor.child import PlannerProcess
 
 T = TypeVar("T")
 
 MESSAGES_A_TURN = 16  # a worker that floods its channel must not keep the master from the others
+
+_EVENTS: Final[dict[type, Callable[[int], Event]]] = {
+    Ready: WorkerReady,
+    Leaving: WorkerLeaving,
+    Closed: WorkerClosed,
+}
 
 
 def run(launch: Launch) -> int:
@@ -60,6 +68,7 @@ class _Loop:
     def __init__(self, launch: Launch) -> None:
         self._hands = OsCalls(launch)
         self._hands.on_fork(self._close)
+        self._nursery = self._hands.nursery
         self._selector = selectors.DefaultSelector()
         self._wake_reader, self._wake_writer = os.pipe()
         self._mute: set[int] = set()  # workers that have closed their channel and not exited yet
@@ -119,8 +128,8 @@ class _Loop:
             self._report_progress()
             self._hands.look_at_certificates(now)
             self._hands.look_at_callers(now)
-            pids = {worker.pid for worker in self._hands.children.values()}
-            child.reap_strangers(pids | {planner.pid for planner in self._hands.planners})
+            if not self._nursery.expecting:  # else a stranger may be the one who is expected
+                child.reap_strangers(self._hands.pids())
         children = self._hands.children
         vitals = {n: _vitals(self._hands.scoreboard.row(c.row)) for n, c in children.items()}
         if self._weighs(now):
@@ -158,10 +167,11 @@ class _Loop:
     def _watch(self) -> None:
         """Have the selector follow the children and the planner that there are now."""
         wanted: dict[int, Callable[[], Iterator[Event]]] = {}
-        for number, worker in self._hands.children.items():
-            wanted[worker.pidfd] = _bind(self._hear_exit, number)
+        for number, one in self._nursery.everybody().items():
+            if one.pid != child.UNBORN:
+                wanted[one.pidfd] = _bind(self._hear_exit, number)
             if number not in self._mute:
-                wanted[worker.channel.fileno()] = _bind(self._hear_worker, number)
+                wanted[one.channel.fileno()] = _bind(self._hear_child, number)
         for planner in self._hands.planners:
             wanted[planner.pidfd] = _bind(self._hear_planner, planner)
         if self._hands.reception is not None:
@@ -173,21 +183,19 @@ class _Loop:
             self._selector.register(fd, selectors.EVENT_READ, wanted[fd])
 
     def _hear_exit(self, number: int) -> Iterator[Event]:
-        """A worker's pidfd is readable: it has ended. Its last words come first."""
-        worker = self._hands.children[number]
-        yield from self._messages(number, worker.channel)
-        how = child.reap(worker.pid)
-        self._unwatch(worker.pidfd, worker.channel.fileno())
+        """The pidfd of a worker or mold is readable: it has ended. Its last words come first."""
+        yield from self._hear_child(number)
+        yield from self._bury(number, child.reap(self._nursery.find(number).pid))
+
+    def _bury(self, number: int, how: str) -> Iterator[Event]:
+        gone = self._nursery.find(number)
+        self._unwatch(gone.pidfd, gone.channel.fileno())
         self._mute.discard(number)
-        self._hands.forget(number)
-        yield WorkerExited(number, how, worker.pid)
-        self._hands.pids.pop(number, None)
+        yield self._nursery.forget(number, how)
+        self._nursery.pids.pop(number, None)
 
-    def _hear_worker(self, number: int) -> Iterator[Event]:
-        channel = self._hands.children[number].channel
-        yield from self._messages(number, channel)
-
-    def _messages(self, number: int, channel: Channel) -> Iterator[Event]:
+    def _hear_child(self, number: int) -> Iterator[Event]:
+        channel = self._nursery.find(number).channel
         try:
             for _ in range(MESSAGES_A_TURN):
                 if (received := channel.receive()) is None:
@@ -198,15 +206,11 @@ class _Loop:
                     continue
                 for fd in fds:  # no worker has any other to give
                     os.close(fd)
-                if isinstance(message, Ready):
-                    yield WorkerReady(number)
-                elif isinstance(message, Leaving):
-                    yield WorkerLeaving(number)
-                elif isinstance(message, Closed):
-                    yield WorkerClosed(number)
-                elif isinstance(message, Failed):
-                    yield WorkerFailed(number, message.reason, message.exit_code)
+                yield from self._understand(number, message)
         except Gone:
+            if self._nursery.find(number).pid == child.UNBORN:
+                yield from self._bury(number, NOT_BORN)
+                return
             # The exit that explains it is on its way; until then this end has no more to say.
             self._mute.add(number)
             self._unwatch(channel.fileno())
@@ -223,10 +227,32 @@ class _Loop:
 
         return describe(self._roster, self._hands, self._rate.per_s)
 
+    def _understand(self, number: int, message: Message) -> Iterator[Event]:
+        """A message of a worker or a mold as an event.
+
+        Raises:
+            Gone: nobody who is what it should be would say that.
+        """
+        nursery = self._nursery
+        if nursery.find(number).pid == child.UNBORN:
+            known = self._hands.pids()
+            if not (isinstance(message, Born) and nursery.adopt(number, message.pid, known)):
+                raise Gone
+            self._watch()
+        elif isinstance(message, Molded):
+            if not nursery.become_mold(number):
+                raise Gone
+            if number in nursery.molds:
+                yield MoldReady(number)
+        elif isinstance(message, Failed):
+            kind = MoldFailed if number in nursery.molds else WorkerFailed
+            yield kind(number, message.reason, message.exit_code)
+        elif isinstance(message, Ready | Leaving | Closed) and number in nursery.children:
+            yield _EVENTS[type(message)](number)
+
     def _unwatch(self, *fds: int) -> None:
-        for fd in fds:
-            if fd in self._selector.get_map():
-                self._selector.unregister(fd)
+        for fd in set(self._selector.get_map()).intersection(fds):
+            self._selector.unregister(fd)
 
     # --- the planner ---------------------------------------------------------------------------
 
@@ -265,7 +291,7 @@ class _Loop:
 
     def _report_progress(self) -> None:
         notifier = self._hands.notifier
-        rows = [worker.row for worker in self._hands.children.values()]
+        rows = [worker.row for worker in self._nursery.children.values()]
         self._rate.feed(self._hands.scoreboard.total(columns.REQUESTS, rows), time.monotonic())
         if self._roster.phase != "serving" or self._roster.reloading:
             # An import, a roll or a drain takes as long as its own budget grants.
@@ -281,7 +307,7 @@ class _Loop:
         patience_s = self._hands.notifier.watchdog_s
         oldest = time.monotonic() - patience_s
         board = self._hands.scoreboard
-        return any(board.beat_s(worker.row) >= oldest for worker in self._hands.children.values())
+        return any(board.beat_s(worker.row) >= oldest for worker in self._nursery.children.values())
 
     def _status(self) -> str:
         roster = self._roster

@@ -7,18 +7,19 @@ import signal
 import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
-from granian_d.control.channel import Channel, Drain, Post, Renew, Reopen, sealed_memory
+from granian_d.control.channel import Renew, Reopen, sealed_memory
 from granian_d.errors import DaemonError, ListenError
 from granian_d.observe.scoreboard import ACTIVE, HEALTHS, LAST_NS
 from granian_d.supervisor import child, pid_file
-from granian_d.supervisor.child import Child, PlannerProcess
 from granian_d.supervisor.listeners import Listeners, describe
+from granian_d.supervisor.nursery import MOLD_SLOT, Nursery
 from granian_d.supervisor.vocabulary import (
     Announce,
     CloseListeners,
     Command,
     Commit,
     Discard,
+    DismissMold,
     DrainWorker,
     Event,
     Exit,
@@ -28,26 +29,27 @@ from granian_d.supervisor.vocabulary import (
     Report,
     ShowHealth,
     Spawn,
+    StartMold,
     StartPlanner,
     StopPlanner,
     Verdict,
-    WorkerExited,
 )
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from granian_d.control.channel import Post
     from granian_d.observe.log import Log
     from granian_d.observe.scoreboard import Scoreboard
-    from granian_d.plan import DaemonPlan
+    from granian_d.plan import DaemonPlan, ListenerPlan
     from granian_d.supervisor.certificates import Certificates, Renewal
+    from granian_d.supervisor.child import Child, PlannerProcess
     from granian_d.supervisor.reception import Reception
     from granian_d.systemd.activation import InheritedSocket
     from granian_d.systemd.notify import Notifier
 
-# What a hasty drain grants an idle connection: nobody will answer its next request anyway, and a
-# request that is on its way arrives within a round trip.
-HASTY_IDLE_S: Final = 2.0
+    Supplies = tuple[DaemonPlan, tuple[tuple[ListenerPlan, socket.socket], ...], object]
 
 
 class Runtime(Protocol):
@@ -74,8 +76,11 @@ class Runtime(Protocol):
     def reopen_logs(self) -> dict[str, int]:
         """Open the log files anew; their descriptors by path, for the workers."""
 
+    def adopt_orphans(self) -> None:
+        """Have this process's grandchildren become its children when their parents end."""
+
     def serve(self, plan: DaemonPlan, post: Post) -> int:
-        """Be a worker, in a fresh child; its exit status."""
+        """Be a worker or a mold, in a fresh child; its exit status."""
 
     def set_title(self, text: str) -> None:
         """Name this process."""
@@ -100,22 +105,25 @@ class OsCalls:
         self.listeners = Listeners(launch.inherited)
         self._certificates: Certificates | None = None  # until a plan has TLS
         self.reception: Reception | None = None  # where a plan has a control socket
-        self.children: dict[int, Child] = {}
-        self.pids: dict[int, int] = {}  # outlives the child for as long as its end is reported
+        self.nursery = Nursery(self)
+        self.children = self.nursery.children
+        self.molds = self.nursery.molds
         self.plans: dict[int, DaemonPlan] = {}
         self.planner: PlannerProcess | None = None  # the one whose answer is wanted
         self.planners: list[PlannerProcess] = []  # all that are not reaped yet
         self.news: list[Event] = []  # what carrying out a command has brought about at once
         self.exit_code: int | None = None
-        self._master_pid = os.getpid()
+        self.master_pid = os.getpid()
         self._pid_file = ""
         self._on_fork: Callable[[], None] = lambda: None
         self._hands: Final[Mapping[type, Callable[[Any], None]]] = {
             StartPlanner: self._start_planner,
             StopPlanner: self._stop_planner,
-            Spawn: self._spawn,
-            DrainWorker: self._drain,
-            KillWorker: self._kill,
+            Spawn: self.nursery.spawn,
+            StartMold: self.nursery.start_mold,
+            DismissMold: self.nursery.dismiss,
+            DrainWorker: self.nursery.drain,
+            KillWorker: self.nursery.kill,
             Commit: self._commit,
             Discard: self._discard,
             Announce: self._announce,
@@ -123,7 +131,7 @@ class OsCalls:
             ShowHealth: self._show_health,
             CloseListeners: self._close_listeners,
             ReopenLogs: self._reopen_logs,
-            Report: self._report,
+            Report: self.report,
             Exit: self._exit,
         }
         self.status = "starting"
@@ -146,7 +154,7 @@ class OsCalls:
         """
         first = not self.plans
         if first:
-            pid_file.write(plan.master.pid_file, self._master_pid)
+            pid_file.write(plan.master.pid_file, self.master_pid)
             self._pid_file = plan.master.pid_file
         try:
             self.runtime.open_logs(plan)
@@ -156,12 +164,14 @@ class OsCalls:
             self._keep_committed()
             raise
         self.plans[generation] = plan
+        if plan.pool.preload:
+            self.runtime.adopt_orphans()
         if first:
             self.runtime.adopt_logs(plan)
             self.runtime.set_title(f"granian-d: master [{plan.master.process_name}]")
             self.open_reception(plan.master.control_socket)
             self.runtime.warm(plan)
-            self._report(Report("starting", {"version": plan.version, "pid": self._master_pid}))
+            self.report(Report("starting", {"version": plan.version, "pid": self.master_pid}))
             self._report_listening(plan)
 
     def open_reception(self, path: str, waiting: Iterable[tuple[int, int]] = ()) -> None:
@@ -177,24 +187,21 @@ class OsCalls:
         from granian_d.supervisor.reception import Reception  # noqa: PLC0415 - as above
 
         try:
-            self.reception = Reception(path, self.children, self._report, waiting)
+            self.reception = Reception(path, self.children, self.report, waiting)
         except ListenError as error:
-            self._report(Report("control_failed", {"reason": str(error)}))
+            self.report(Report("control_failed", {"reason": str(error)}))
 
     def look_at_callers(self, now: float) -> None:
         """See to those at the control socket who are late."""
         if self.reception is not None:
             self.reception.look(now)
 
-    def forget(self, number: int) -> None:
-        """A worker is gone and reaped."""
-        gone = self.children.pop(number)
-        self._tell_what_it_held(gone)
-        gone.channel.close()
-        os.close(gone.pidfd)
-        self.scoreboard.release(gone.row)
+    def pids(self) -> set[int]:
+        """Of all children that are known and not reaped."""
+        pids = {known.pid for known in self.nursery.everybody().values()}
+        return pids | {planner.pid for planner in self.planners}
 
-    def _tell_what_it_held(self, gone: Child) -> None:
+    def tell_what_it_held(self, gone: Child) -> None:
         """Who leaves in good order holds nothing any more."""
         row = self.scoreboard.row(gone.row)
         if not row[ACTIVE]:
@@ -206,7 +213,7 @@ class OsCalls:
             "last": self.scoreboard.last_request(gone.row) or "unknown",
             "age_s": time.monotonic() - row[LAST_NS] / 1e9,
         }
-        self._report(Report("worker_held", fields))
+        self.report(Report("worker_held", fields))
 
     def look_at_certificates(self, now: float) -> None:
         """Have workers use certificates that have changed on disk, and fresh ticket keys."""
@@ -226,25 +233,25 @@ class OsCalls:
     def _tell_renewals(self, renewals: Iterable[Renewal | None]) -> None:
         for renewal in filter(None, renewals):
             if renewal.unshared:
-                self._report(Report("tls_tickets_unshared", {}))
+                self.report(Report("tls_tickets_unshared", {}))
             if renewal.names:
-                self._report(Report("tls_renewed", {"names": renewal.names}))
+                self.report(Report("tls_renewed", {"names": renewal.names}))
             if renewal.fault:
-                self._report(Report("tls_renewal_failed", {"reason": renewal.fault}))
+                self.report(Report("tls_renewal_failed", {"reason": renewal.fault}))
             if renewal.material:
                 self._hand_out(renewal)
 
     def _hand_out(self, renewal: Renewal) -> None:
-        """Give new certificates to the workers that serve by the plan they are for."""
+        """Give new certificates to the workers and molds of the plan that they are for."""
         try:
             fd = sealed_memory(renewal.material)
         except OSError as error:
-            self._report(Report("tls_renewal_failed", {"reason": str(error)}))
+            self.report(Report("tls_renewal_failed", {"reason": str(error)}))
             return
-        for worker in self.children.values():
-            plan = self.plans.get(worker.generation)  # none: it accepts no more
+        for one in self.nursery.everybody().values():
+            plan = self.plans.get(one.generation)  # none: it accepts no more
             if plan is not None and plan.tls == renewal.plan:
-                worker.channel.send(Renew(), [fd])
+                one.channel.send(Renew(), [fd])
         os.close(fd)
 
     def _start_planner(self, _: StartPlanner) -> None:
@@ -260,80 +267,24 @@ class OsCalls:
             signal.pidfd_send_signal(self.planner.pidfd, signal.SIGKILL)
             self.planner = None
 
-    def _spawn(self, command: Spawn) -> None:
-        try:
-            self._fork_worker(command)
-        except OSError as error:  # no process, descriptor or memory left
-            self.news.append(WorkerExited(command.worker, f"a failed fork ({error.strerror})"))
-
-    def _fork_worker(self, command: Spawn) -> None:
-        ours, theirs = Channel.pair()
-        row = self.scoreboard.take()
-        try:
-            self._fork_into(command, ours, theirs, row)
-        except OSError:
-            ours.close()
-            self.scoreboard.release(row)
-            raise
-        finally:
-            theirs.close()
-
-    def _fork_into(self, command: Spawn, ours: Channel, theirs: Channel, row: int) -> None:
-        plan = self.plans[command.generation]
+    def supplies(self, generation: int) -> Supplies:
+        """What children of a generation are given: plan, sockets, contexts of OpenSSL."""
+        plan = self.plans[generation]
         listeners = tuple(
             (entry, sock) for entry in plan.listeners for sock in self.listeners.sockets([entry])
         )
-        post = Post(
-            command.worker,
-            command.slot,
-            command.generation,
-            row,
-            self._master_pid,
-            theirs,
-            listeners,
-            self._certificates and self._certificates.contexts(plan.tls),
-        )
+        return plan, listeners, self._certificates and self._certificates.contexts(plan.tls)
 
-        def live() -> int:
-            ours.close()
-            self._leave_master(plan)
-            return self.runtime.serve(plan, post)
-
-        pid, pidfd = child.fork(live)
-        self.children[command.worker] = Child(
-            pid, pidfd, ours, row, command.slot, command.generation
-        )
-        self.pids[command.worker] = pid
-        self._report(Report("worker_spawned", {"worker": command.slot, "pid": pid}))
-
-    def _leave_master(self, plan: DaemonPlan) -> None:
-        """In a child: let go of everything that is the master's."""
+    def live(self, plan: DaemonPlan, post: Post) -> int:
+        """In a child: let go of everything that is the master's, and be what the post says."""
         self._on_fork()
         if self.reception is not None:
             self.reception.leave()
         self.notifier.close()
-        self.listeners.close_others(plan.listeners)
-        for sibling in self.children.values():
-            sibling.channel.close()
-            os.close(sibling.pidfd)
+        self.listeners.close_others(() if post.slot == MOLD_SLOT else plan.listeners)
         for planner in self.planners:
             planner.close()
-
-    def _drain(self, command: DrainWorker) -> None:
-        idle_s = HASTY_IDLE_S if command.hasty else None
-        self.children[command.worker].channel.send(
-            Drain(
-                command.budget_s,
-                idle_s,
-                restarting=not command.hasty,
-                stream_s=command.stream_s,
-                heir=command.heir,
-            )
-        )
-
-    def _kill(self, command: KillWorker) -> None:
-        number = getattr(signal, f"SIG{command.signal}")
-        signal.pidfd_send_signal(self.children[command.worker].pidfd, number)
+        return self.runtime.serve(plan, post)
 
     def _commit(self, command: Commit) -> None:
         plan = self.plans[command.generation]
@@ -350,7 +301,7 @@ class OsCalls:
             if getattr(before.master, name) != getattr(after.master, name)
         ]
         if names:
-            self._report(Report("restart_needed", {"options": ", ".join(names)}))
+            self.report(Report("restart_needed", {"options": ", ".join(names)}))
 
     def _discard(self, command: Discard) -> None:
         self.plans.pop(command.generation)
@@ -391,15 +342,16 @@ class OsCalls:
 
     def _reopen_logs(self, _: ReopenLogs) -> None:
         files = self.runtime.reopen_logs()
-        for worker in self.children.values():
+        for one in self.nursery.everybody().values():
             for path, fd in files.items():
-                worker.channel.send(Reopen(path), [fd])
-        self._report(Report("reopened", {}))
+                one.channel.send(Reopen(path), [fd])
+        self.report(Report("reopened", {}))
 
-    def _report(self, command: Report) -> None:
+    def report(self, command: Report) -> None:
+        """Log an event; the number of a worker or mold becomes its pid."""
         fields = dict(command.fields)
         if "number" in fields:
-            fields["pid"] = self.pids.get(fields.pop("number"), 0)
+            fields["pid"] = self.nursery.pids.get(fields.pop("number"), 0)
         self.runtime.log.event(command.event, **fields)
         if self.reception is not None:
             self.reception.tell(command.event, fields)
@@ -408,12 +360,12 @@ class OsCalls:
         for listener in plan.listeners:
             for sock in self.listeners.sockets([listener]):
                 address = describe(sock, tls=listener.tls)
-                self._report(Report("listening", {"address": address}))
+                self.report(Report("listening", {"address": address}))
 
     def _exit(self, command: Exit) -> None:
         self.listeners.retain(())
         if self.reception is not None:
             self.reception.close()
             self.reception = None
-        pid_file.remove(self._pid_file, self._master_pid)
+        pid_file.remove(self._pid_file, self.master_pid)
         self.exit_code = command.code

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from granian_d import __version__
 from granian_d.observe import scoreboard as columns
+from granian_d.supervisor.child import UNBORN
 from granian_d.supervisor.footprint import footprint
 from granian_d.supervisor.listeners import describe as address_of
 
@@ -89,7 +90,7 @@ def _worker(worker: Worker, hands: OsCalls, now: float) -> dict[str, Any]:
         "state": "leaving" if worker.leaving and worker.state == "ready" else worker.state,
         "reason": worker.reason,
     }
-    if child is None:  # it is being born, or dead and not told of
+    if child is None or child.pid == UNBORN:  # it is being born, or dead and not told of
         return {**seat, "pid": None}
     counted = _counted(hands.scoreboard.row(child.row), now)
     last_request = hands.scoreboard.last_request(child.row)
@@ -116,7 +117,7 @@ def _ago_s(stamp_ns: int, now: float) -> float | None:
 
 
 def _mold(mold: Mold, hands: OsCalls) -> dict[str, Any]:
-    child = hands.children.get(mold.number)
+    child = hands.molds.get(mold.number)
     seat = {"number": mold.number, "generation": mold.generation, "state": mold.state}
     return {**seat, **_process(child.pid)} if child else {**seat, "pid": None}
 

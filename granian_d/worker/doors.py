@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from granian_d.engine.contract import EndpointMaker
     from granian_d.http.message import Peer
     from granian_d.observe.log import Log
-    from granian_d.plan import DaemonPlan, ListenerPlan
+    from granian_d.plan import DaemonPlan, ListenerPlan, TlsPlan
 
 
 # Imported where a plan has a use for them: in the master, so that its workers share them.
@@ -36,14 +36,36 @@ def preload(plan: DaemonPlan) -> None:
         import_module(PROXY)
 
 
+def read_contexts(plan: TlsPlan | None, fds: Sequence[int]) -> Any:
+    """Contexts of the material in files in memory, which are closed; None for none.
+
+    Raises:
+        ConfigError: it cannot be used.
+        OSError: it cannot be read.
+    """
+    contexts = None
+    try:
+        for fd in fds:
+            if plan is not None:
+                # All workers have this file at the same offset: it is read without one.
+                octets = os.pread(fd, os.fstat(fd).st_size, 0)
+                room = import_module(TLS_CONTEXT)
+                contexts = room.Contexts(plan, room.decode(octets))
+    finally:
+        for fd in fds:
+            os.close(fd)
+    return contexts
+
+
 class Doors:
     """The doors of a worker, one for each socket; the secured ones share what secures them.
 
     Attributes:
         all: the doors.
+        contexts: of OpenSSL, or None.
     """
 
-    __slots__ = ("_log", "_plan", "_secured", "all")
+    __slots__ = ("_log", "_plan", "_secured", "all", "contexts")
 
     def __init__(
         self, plan: DaemonPlan, post: Post, log: Log, loop: asyncio.AbstractEventLoop
@@ -51,6 +73,7 @@ class Doors:
         self._plan = plan.tls
         self._log = log
         self._secured: Any = None
+        self.contexts = post.contexts
         if plan.tls is not None:
             import_module(TLS_CONTEXT).mute_odd_names()
             self._secured = import_module(TLS).Secured(
@@ -64,17 +87,13 @@ class Doors:
 
     def renew(self, fds: Sequence[int]) -> None:
         """Use new certificates and ticket keys for the connections to come."""
-        for fd in fds:
-            try:
-                if self._plan is not None and self._secured is not None:
-                    # All workers have this file at the same offset: it is read without one.
-                    octets = os.pread(fd, os.fstat(fd).st_size, 0)
-                    room = import_module(TLS_CONTEXT)
-                    self._secured.contexts = room.Contexts(self._plan, room.decode(octets))
-            except (ConfigError, OSError) as error:
-                self._log.event("tls_renewal_failed", reason=str(error))
-            finally:
-                os.close(fd)
+        try:
+            contexts = read_contexts(self._plan, fds)
+        except (ConfigError, OSError) as error:
+            self._log.event("tls_renewal_failed", reason=str(error))
+            return
+        if contexts is not None and self._secured is not None:
+            self.contexts = self._secured.contexts = contexts
 
     def _maker(self, plan: DaemonPlan, listener: ListenerPlan) -> EndpointMaker:
         """The first endpoint of a connection, from the outside in."""

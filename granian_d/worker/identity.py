@@ -1,4 +1,4 @@
-"""Becoming the user that the application runs as, and dying with the master."""
+"""Becoming the user that the application runs as; whose child one is, and dying with the master."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from granian_d.worker.libc import prctl
 if TYPE_CHECKING:
     from granian_d.plan import Identity
 
-PR_SET_PDEATHSIG: Final = 1  # prctl(2)
+# Options of prctl(2):
+PR_SET_PDEATHSIG: Final = 1
+PR_SET_CHILD_SUBREAPER: Final = 36
 
 
 def become(identity: Identity) -> None:
@@ -41,3 +43,12 @@ def die_with(master_pid: int) -> bool:
     """
     prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL))
     return os.getppid() == master_pid
+
+
+def adopt_orphans() -> None:
+    """Have descendants of this process become its children when their parents end.
+
+    Raises:
+        OSError: the kernel refuses.
+    """
+    prctl(PR_SET_CHILD_SUBREAPER, 1)

@@ -11,7 +11,7 @@ import signal
 import threading
 import traceback
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from granian_d.control.channel import (
     DUMP_SIGNAL,
@@ -21,6 +21,7 @@ from granian_d.control.channel import (
     Failed,
     Gone,
     Leaving,
+    Molded,
     Ready,
     Renew,
     Reopen,
@@ -43,19 +44,25 @@ from granian_d.worker.drain import Drain
 from granian_d.worker.load import load_application
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import CodeType
 
     from granian_d.control.channel import Post
     from granian_d.interface.contract import Interface
     from granian_d.observe.access_log import AccessLog
-    from granian_d.observe.log import Log, LogFile
+    from granian_d.observe.log import Log
     from granian_d.observe.scoreboard import Row
-    from granian_d.plan import DaemonPlan
+    from granian_d.plan import DaemonPlan, WorkerPlan
+    from granian_d.worker.desk import Desk
+
+    _Part = Callable[[], "_Part | None"]
 
 ACCESS_LOG = "granian_d.observe.access_log"
 FORWARDED = "granian_d.http.forwarded"
+MOLD = "granian_d.worker.mold"
 STACKS = "granian_d.worker.stacks"
 MASTER_IS_DEAD = 1
+_NOTHING: Final = object()  # instead of an application, which may be anything
 PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
 # A message to the master is bounded: of a sentence the beginning says most, of a traceback the end.
 SENTENCE_CHARS = 1_000
@@ -73,53 +80,147 @@ def prepare(plan: DaemonPlan) -> None:
         importlib.import_module(ACCESS_LOG)
     if worker.forwarding is not None:
         importlib.import_module(FORWARDED)
+    if plan.pool.preload:
+        importlib.import_module(MOLD)
 
 
-class Desk(NamedTuple):
-    """What a worker writes on."""
+def run(plan: DaemonPlan, post: Post, furnish: Callable[[Post], Desk]) -> int:
+    """Be a worker or a mold from the fork to the end; the exit status.
 
-    row: Row
-    log: Log
-    access_file: LogFile
-
-
-def run(plan: DaemonPlan, post: Post, desk: Desk) -> int:
-    """Be a worker from the fork to the end; its exit status."""
+    Args:
+        plan: what to obey.
+        post: what to be: in slot 0 a mold, elsewhere a worker.
+        furnish: names the process for a post, and gives it what it writes on.
+    """
     faulthandler.enable()  # SIGABRT from the master dumps every thread's stack, then kills
     faulthandler.register(DUMP_SIGNAL)  # and this one only dumps
     identity.become(plan.worker.identity)
     if not identity.die_with(post.master_pid):
         return MASTER_IS_DEAD
-    os.register_at_fork(after_in_child=partial(_let_go, post))
-    loop = loops.make(plan.worker.loop)
+    life = _Life(plan, post, furnish)
+    os.register_at_fork(after_in_child=life.let_go)
+    part: _Part | None = life.as_worker if post.slot else life.as_mold
     try:
-        turn = Turn()
-        interface = _load(plan, loop, desk.row, turn)
+        while part is not None:
+            part = part()
+    finally:
+        if life.post.slot:
+            _say_goodbye()  # a mold has not served: what is done at the end is left to workers
+    return life.exit_code
+
+
+class _Life:
+    """What this process is: a worker, which may become a mold, from which workers come.
+
+    Each part ends with the next one: of a mold that is a worker in the new process.
+    """
+
+    def __init__(self, plan: DaemonPlan, post: Post, furnish: Callable[[Post], Desk]) -> None:
+        self.plan = plan
+        self.post = post
+        self.exit_code = 0
+        self._furnish = furnish
+        self._application: Any = _NOTHING
+        self._forking = False  # not the application, but the mold
+        # Most daemons have no molds; what they take is not to be held by all of them.
+        self._mold = importlib.import_module(MOLD) if plan.pool.preload else None
+        self._known = self._sockets()
+
+    def as_worker(self) -> _Part | None:
+        """Serve."""
+        desk = self._furnish(self.post)
+        loop = loops.make(self.plan.worker.loop)
+        heir = None
         try:
-            loop.run_until_complete(_Worker(plan, post, desk, interface, loop, turn).live())
+            heir = self._serve(desk, loop)
+        except Exception as error:  # noqa: BLE001 - the border of the process
+            self._fail(error)
+        finally:
+            _close(loop)
+        if heir is None:
+            return None
+        assert self._mold is not None, "without preload nobody is an heir"
+        if names := self._mold.threads():
+            reason = "it has threads, which a fork does not copy: " + ", ".join(names)
+            desk.log.event("heir_unfit", reason=reason, worker=self.post.slot)
+            return None
+        self.post = heir
+        return self.as_mold
+
+    def as_mold(self) -> _Part | None:
+        """Hold the application; the part of each worker in that, None in the mold's end."""
+        assert self._mold is not None, "without preload there are no molds"
+        desk = self._furnish(self.post)
+        try:
+            if self._application is _NOTHING:
+                self._application = load(self.plan.worker)
+            self._mold.settle(desk, self._known)
+            self.post.channel.send(Molded())
+            born = self._mold.Mold(self.plan, self.post, desk, self._set_forking).wait()
+        except Exception as error:  # noqa: BLE001 - as above
+            self._fail(error)
+            return None
+        if born is None:
+            return None
+        self.post = born
+        self._known = self._sockets()
+        return self.as_worker
+
+    def _sockets(self) -> frozenset[str]:
+        """Those that the application has not opened, if that will be asked."""
+        return frozenset(self._mold.sockets() if self._mold else ())
+
+    def _serve(self, desk: Desk, loop: asyncio.AbstractEventLoop) -> Post | None:
+        """A worker's life; its post as a mold, if it is to become one."""
+        if self._application is _NOTHING:
+            self._application = load(self.plan.worker)
+        turn = Turn()
+        interface = _make_interface(self.plan, self._application, loop, desk.row, turn)
+        worker = _Worker(self.plan, self.post, desk, interface, loop, turn)
+        try:
+            loop.run_until_complete(worker.live())
         finally:
             interface.close()
             _tell_notes(interface, desk.log)
-    except Exception as error:  # noqa: BLE001 - the border of the process: the master must know
-        exit_code = error.exit_code if isinstance(error, DaemonError) else DaemonError.exit_code
-        post.channel.send(Failed(_explain(error), exit_code))
-        return exit_code
-    finally:
-        _close(loop)
-        _say_goodbye()
-    return 0
+        if not worker.heir:
+            return None
+        loop.run_until_complete(loop.shutdown_default_executor())  # its threads end
+        return self.post._replace(slot=0, contexts=worker.contexts)
+
+    def _fail(self, error: Exception) -> None:
+        """Tell the master what has gone wrong, and end with a status that says it too."""
+        kind = error if isinstance(error, DaemonError) else DaemonError
+        self.exit_code = kind.exit_code
+        self.post.channel.send(Failed(_explain(error), self.exit_code))
+
+    def let_go(self) -> None:
+        """In a child that the application forks: what it holds would outlive the daemon with it."""
+        if not self._forking:
+            for _, listener in self.post.listeners:
+                listener.close()
+            self.post.channel.close()
+
+    def _set_forking(self, forking: bool) -> None:
+        self._forking = forking
 
 
-def _load(plan: DaemonPlan, loop: asyncio.AbstractEventLoop, row: Row, turn: Turn) -> Interface:
-    """Import the application and make the interface it is spoken to through.
+def load(worker: WorkerPlan) -> Any:
+    """Import the application.
 
     Raises:
         LoadError: the application cannot be had.
     """
-    worker = plan.worker
     alias.install()  # the application may import granian.rsgi
     application = load_application(worker)
     refuse_misfit(worker.interface, application)
+    return application
+
+
+def _make_interface(
+    plan: DaemonPlan, application: Any, loop: asyncio.AbstractEventLoop, row: Row, turn: Turn
+) -> Interface:
+    """What the application is spoken to through."""
+    worker = plan.worker
     context = Context(
         loop=loop,
         root_path=worker.url_path_prefix,
@@ -144,6 +245,7 @@ class _Worker:
         loop: asyncio.AbstractEventLoop,
         turn: Turn,
     ) -> None:
+        self.heir = False  # it is to become a mold in the end
         self._channel = post.channel
         self._desk = desk
         self._interface = interface
@@ -177,6 +279,11 @@ class _Worker:
         )
         self._drain = Drain(loop, self._acceptor, self._connections, desk.row, desk.log)
 
+    @property
+    def contexts(self) -> Any:
+        """Of OpenSSL, the newest; None without TLS."""
+        return self._doors.contexts
+
     async def live(self) -> None:
         """Start up, serve, drain, shut down.
 
@@ -205,6 +312,7 @@ class _Worker:
             while (received := self._channel.receive()) is not None:
                 message, fds = received
                 if isinstance(message, DrainOrder):
+                    self.heir = message.heir
                     idle_s = self._idle_s if message.idle_s is None else message.idle_s
                     self._drain.order(
                         message.budget_s,
@@ -213,7 +321,7 @@ class _Worker:
                     )
                     self._channel.send(Closed())
                 elif isinstance(message, Reopen):
-                    self._reopen(message.path, fds)
+                    self._desk.reopen(message.path, fds)
                 elif isinstance(message, Renew):
                     self._doors.renew(fds)
                 elif isinstance(message, Dump):
@@ -241,14 +349,6 @@ class _Worker:
     def _leave(self) -> None:
         if not self._drain.begun:
             self._drain.order(self._budget_s, self._idle_s, restarting=False)
-
-    def _reopen(self, path: str, fds: list[int]) -> None:
-        files = {file.path: file for file in (self._desk.log.file, self._desk.access_file)}
-        for fd in fds:
-            if path in files:
-                files[path].adopt(fd)
-            else:
-                os.close(fd)
 
     def _connections_changed(self, count: int) -> None:
         self._desk.row[CONNECTIONS] = count
@@ -303,13 +403,6 @@ def _say_goodbye() -> None:
     atexit._run_exitfuncs()  # noqa: SLF001 - as above: there is no other way
 
 
-def _let_go(post: Post) -> None:
-    """In a child that the application forks: what it holds would outlive the daemon with it."""
-    for _, listener in post.listeners:
-        listener.close()
-    post.channel.close()
-
-
 def _close(loop: asyncio.AbstractEventLoop) -> None:
     """End what the application left behind, as asyncio.run does."""
     tasks = asyncio.all_tasks(loop)
@@ -319,3 +412,4 @@ def _close(loop: asyncio.AbstractEventLoop) -> None:
         loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
     loop.run_until_complete(loop.shutdown_asyncgens())
     loop.close()
+    asyncio.set_event_loop(None)

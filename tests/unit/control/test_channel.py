@@ -13,10 +13,13 @@ from hypothesis import strategies as st
 from granian_d.control.channel import (
     KINDS,
     MESSAGE_BYTES,
+    ORDER_FDS,
+    Born,
     Channel,
     Closed,
     Drain,
     Failed,
+    Fork,
     Gone,
     Message,
     Ready,
@@ -172,3 +175,45 @@ def test_what_is_too_long_is_refused_or_arrives_whole(pair):
 def test_the_socket_is_of_the_kind_that_keeps_boundaries(pair):
     with socket.socket(fileno=os.dup(pair[0].fileno())) as sock:
         assert (sock.family, sock.type) == (socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+
+def test_after_hanging_up_what_was_said_is_heard_and_nothing_else(pair):
+    """No third way: what the master does with a worker of a mold that is not born yet rests on it."""
+    one, other = pair
+    assert other.send(Born(7))
+    one.hang_up()
+    assert not other.send(Ready())
+    assert not one.send(Ready())
+    assert one.receive() == (Born(7), [])
+    for end in pair:
+        with pytest.raises(Gone):
+            end.receive()
+
+
+def test_hanging_up_holds_for_all_who_have_an_end(pair):
+    """Closing would not: another process may have inherited the end."""
+    one, other = pair
+    with socket.socket(fileno=os.dup(one.fileno())):
+        one.hang_up()
+        one.close()
+        with pytest.raises(Gone):
+            other.receive()
+
+
+def test_hanging_up_on_nobody(pair):
+    one, other = pair
+    other.close()
+    one.hang_up()
+    one.hang_up()
+
+
+def test_an_order_to_fork_carries_as_many_sockets_as_the_kernel_lets_it(pair):
+    one, other = pair
+    order = Fork(1, 1, 0)
+    assert one.send(order, [0] * ORDER_FDS)
+    received, fds = other.receive(ORDER_FDS)
+    for fd in fds:
+        assert not os.get_inheritable(fd)
+        os.close(fd)
+    assert (received, len(fds)) == (order, ORDER_FDS)
+    assert not one.send(order, [0] * (ORDER_FDS + 1))

@@ -27,7 +27,9 @@ GONE = 2**22 + 1  # beyond any pid (proc(5), pid_max)
 @pytest.fixture
 def hands():
     board = Scoreboard()
-    yield SimpleNamespace(children={}, plans={}, scoreboard=board, listeners=Listeners(()))
+    yield SimpleNamespace(
+        children={}, molds={}, plans={}, scoreboard=board, listeners=Listeners(())
+    )
     os.close(board.fd)
 
 

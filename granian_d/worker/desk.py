@@ -1,0 +1,35 @@
+"""What a worker or a mold writes on."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from granian_d.observe.log import Log, LogFile
+    from granian_d.observe.scoreboard import Row
+
+
+class Desk(NamedTuple):
+    """What a worker or a mold writes on.
+
+    Attributes:
+        row: of the scoreboard; that of a mold is empty.
+        log: its own records.
+        access_file: where those of requests go.
+    """
+
+    row: Row
+    log: Log
+    access_file: LogFile
+
+    def reopen(self, path: str, fds: Sequence[int]) -> None:
+        """The log file at `path` has been opened anew, as one of `fds`."""
+        files = {file.path: file for file in (self.log.file, self.access_file)}
+        for fd in fds:
+            if path in files:
+                files[path].adopt(fd)
+            else:
+                os.close(fd)
