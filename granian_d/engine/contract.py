@@ -112,6 +112,15 @@ class Endpoint(Protocol):
         May come again with other terms.
         """
 
+    def under_way(self, found: list[Exchange]) -> None:
+        """Add the exchanges to `found` that have begun and are not over, oldest first.
+
+        On HTTP/2 also those whose answer is whole but not all written. Costs nothing until asked.
+        """
+
+    def reset(self, exchange: Exchange) -> None:
+        """Cut one of those: its stream, or the connection where that has no other."""
+
 
 class EndpointMaker(Protocol):
     """What makes the endpoint of a connection."""

@@ -9,6 +9,7 @@ from granian_d.engine.upgrade import hand_over
 
 if TYPE_CHECKING:
     from granian_d.engine.contract import Clock, Endpoint, EndpointMaker, Leave, Service, Wire
+    from granian_d.http.exchange import Exchange
     from granian_d.http.message import Peer
     from granian_d.plan import Limits
 
@@ -62,6 +63,12 @@ class Prelude:
         """Wait no longer than for a request on an idle connection; who follows is told."""
         self._leave = leave
         self.deadline = min(self.deadline, self._clock.now + leave.idle_s)
+
+    def under_way(self, found: list[Exchange]) -> None:
+        """No request has been read."""
+
+    def reset(self, exchange: Exchange) -> None:
+        """There is none to be cut."""
 
     def _end(self) -> None:
         """Close without a word."""

@@ -52,7 +52,16 @@ class Acceptor:
         failed: is told why accepting is suspended for a moment.
     """
 
-    __slots__ = ("_connections", "_doors", "_failed", "_loop", "_open", "_room", "_starting")
+    __slots__ = (
+        "_armed",
+        "_connections",
+        "_doors",
+        "_failed",
+        "_loop",
+        "_open",
+        "_room",
+        "_starting",
+    )
 
     def __init__(
         self,
@@ -67,11 +76,13 @@ class Acceptor:
         self._connections = connections
         self._room = room
         self._failed = failed
+        self._armed = False
         self._open = False
         self._starting: set[asyncio.Task[Any]] = set()
 
     def arm(self) -> None:
         """Accept from now on."""
+        self._armed = True
         if not self._open:
             self._open = True
             for door in self._doors:
@@ -85,10 +96,13 @@ class Acceptor:
                 self._loop.remove_reader(door.listener.fileno())
 
     def count_changed(self, count: int) -> None:
-        """The number of open connections has changed: keep within the room."""
+        """The number of open connections has changed: keep within the room.
+
+        Before the first `arm` there may be connections of the worker's own.
+        """
         if count + len(self._starting) >= self._room:
             self.disarm()
-        elif self._doors:
+        elif self._doors and self._armed:
             self.arm()
 
     def close(self) -> None:

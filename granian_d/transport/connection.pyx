@@ -410,6 +410,18 @@ cdef class DirectConnection(PolledWire):
             self.fail(error)
         return 0
 
+    def under_way(self, list found):
+        """See engine.contract.Endpoint."""
+        cdef NativeEndpoint endpoint = self.endpoint
+        if endpoint is not None:
+            endpoint.under_way(found)
+
+    def reset(self, exchange):
+        """See engine.contract.Endpoint."""
+        cdef NativeEndpoint endpoint = self.endpoint
+        if endpoint is not None:
+            endpoint.reset(exchange)
+
     cdef int _look_at_queue(self, double passed) except -1:
         """Give a finished connection up when nothing has moved for too long."""
         if not self._half_closed and self.queued() != self._unsent:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from granian_d.engine.contract import EndpointMaker, Leave
+    from granian_d.http.exchange import Exchange
 
 
 class Door(NamedTuple):
@@ -30,6 +31,18 @@ class Connection(Protocol):
     def abort(self) -> Any:
         """Close it at once, with a reset."""
 
+    def finish(self) -> Any:
+        """Close it in good order: what the kernel has of it still reaches the peer."""
+
+    def under_way(self, found: list[Exchange]) -> None:
+        """See engine.contract.Endpoint."""
+
+    def reset(self, exchange: Exchange) -> None:
+        """See engine.contract.Endpoint."""
+
+    def queued_bytes(self) -> int:
+        """Bytes of answers that the peer has not taken yet."""
+
 
 class Connections(Protocol):
     """The open connections of a worker."""
@@ -42,6 +55,9 @@ class Connections(Protocol):
         self, sock: socket.socket, loop: asyncio.AbstractEventLoop, maker: EndpointMaker
     ) -> asyncio.Task[Any] | None:
         """Make a connection of an accepted socket; the task that does it, if it takes one."""
+
+    def under_way(self) -> list[Exchange]:
+        """The exchanges of all of them that have begun and are not over."""
 
     def drain(self, leave: Leave) -> None:
         """Drain those that are open, and those still to come out of the accept queue."""

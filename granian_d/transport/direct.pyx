@@ -86,6 +86,15 @@ cdef class DirectConnections(Owner):
         for connection in overdue:
             connection.expire(passed)
 
+    def under_way(self):
+        """The exchanges of all of them that have begun and are not over."""
+        cdef DirectConnection connection
+        cdef list found = []
+        for connection in self.open:
+            if connection.endpoint is not None:
+                connection.endpoint.under_way(found)
+        return found
+
     def drain(self, leave):
         """Drain those that are open, and those still to come out of the accept queue."""
         cdef DirectConnection connection

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from granian_d.engine.contract import Endpoint, EndpointMaker, Leave, Service
+    from granian_d.http.exchange import Exchange
     from granian_d.plan import Limits
     from granian_d.transport.deadlines import Deadlines
 
@@ -72,6 +73,13 @@ class StreamConnections:
         self.open.add(connection)
         self.deadlines.add(connection)
         self._changed(len(self.open))
+
+    def under_way(self) -> list[Exchange]:
+        """The exchanges of all of them that have begun and are not over."""
+        found: list[Exchange] = []
+        for connection in self.open:
+            connection.under_way(found)
+        return found
 
     def drain(self, leave: Leave) -> None:
         """Drain those that are open, and those still to come out of the accept queue."""
@@ -246,6 +254,14 @@ class StreamConnection(asyncio.Protocol):
         """Finish what is going on; see engine.contract.Endpoint.drain."""
         if not self._finishing:
             self._endpoint.drain(leave)
+
+    def under_way(self, found: list[Exchange]) -> None:
+        """See engine.contract.Endpoint."""
+        self._endpoint.under_way(found)
+
+    def reset(self, exchange: Exchange) -> None:
+        """See engine.contract.Endpoint."""
+        self._endpoint.reset(exchange)
 
     def _patience_s(self) -> float:
         """How long a finished connection may stand still: as a reader, then to linger."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from granian_d.engine.contract import Clock, Endpoint, EndpointMaker, Leave, Service, Wire
+    from granian_d.http.exchange import Exchange
     from granian_d.plan import Limits
     from granian_d.transport.tls_context import Contexts
 
@@ -186,6 +187,16 @@ class TlsEndpoint:
             return
         self._leave = leave
         self._deadline = min(self._deadline, self._clock.now + leave.idle_s)
+
+    def under_way(self, found: list[Exchange]) -> None:
+        """Those of the engine."""
+        if self._inner is not None:
+            self._inner.under_way(found)
+
+    def reset(self, exchange: Exchange) -> None:
+        """Have the engine cut it."""
+        if self._inner is not None:
+            self._inner.reset(exchange)
 
     # --- called by the engine (engine.contract.Wire) ---------------------------------------------
 

@@ -170,6 +170,16 @@ cdef class H1Endpoint(NativeEndpoint):
         self._leave_terms = leave
         self._proceed()
 
+    cpdef under_way(self, list found):
+        """The request that is being answered."""
+        if self._exchange is not None:
+            found.append(self._exchange)
+
+    cpdef reset(self, exchange):
+        """Cut it, and the connection with it."""
+        if exchange is self._exchange:
+            self.cut(self._exchange)
+
     # --- asked by the exchange -----------------------------------------------------------------
 
     cdef bint write(self, const char* data, Py_ssize_t size, bytes body) except -1:

@@ -143,6 +143,17 @@ cdef class H2Endpoint(H2Requests):
             self.batch -= 1
         self.settle()
 
+    cpdef under_way(self, list found):
+        """The requests on all streams."""
+        cdef H2Exchange exchange
+        for exchange in self.streams.values():
+            if not exchange.hidden:
+                found.append(exchange)
+
+    cpdef reset(self, exchange):
+        """Cut the stream of one of them."""
+        self.cut(exchange, CANCEL)
+
     # --- the end of the connection -------------------------------------------------------------
 
     cdef int on_ack(self, const char* payload) except -1:

@@ -35,6 +35,8 @@ cdef class NativeEndpoint:
     cpdef feed_room(self)
     cpdef expire(self)
     cpdef drain(self, leave)
+    cpdef under_way(self, list found)
+    cpdef reset(self, exchange)
 
 
 cdef NativeWire native_wire(wire)

@@ -116,6 +116,12 @@ cdef class NativeEndpoint:
     cpdef drain(self, leave):
         raise NotImplementedError
 
+    cpdef under_way(self, list found):
+        raise NotImplementedError
+
+    cpdef reset(self, exchange):
+        raise NotImplementedError
+
 
 cdef class PythonWire(NativeWire):
     """A Wire of Python: the transports of an event loop."""
@@ -192,6 +198,12 @@ cdef class PythonEndpoint(NativeEndpoint):
 
     cpdef drain(self, leave):
         self._endpoint.drain(leave)
+
+    cpdef under_way(self, list found):
+        self._endpoint.under_way(found)
+
+    cpdef reset(self, exchange):
+        self._endpoint.reset(exchange)
 
     cdef double due(self) except? -1:
         return self._endpoint.deadline

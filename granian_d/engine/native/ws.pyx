@@ -257,6 +257,16 @@ cdef class WsEndpoint(NativeEndpoint):
             self._say_leave()
         self._settle()
 
+    cpdef under_way(self, list found):
+        """The request for this conversation."""
+        if not self._over:
+            found.append(self._exchange)
+
+    cpdef reset(self, exchange):
+        """Cut it."""
+        if exchange is self._exchange:
+            self.abort()
+
     # --- asked by the session ------------------------------------------------------------------
 
     cdef bint send(self, data) except -1:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from granian_d.engine.contract import Clock, Endpoint, Leave, Service, Wire
     from granian_d.errors import RemoteError
+    from granian_d.http.exchange import Exchange
     from granian_d.http.message import Peer
     from granian_d.plan import Limits
 
@@ -155,6 +156,10 @@ class H1Endpoint:
         self._patience.drain(leave)
         self._proceed()
 
+    def under_way(self, found: list[Exchange]) -> None:
+        """The request that is being answered."""
+        found += [self._exchange] if self._exchange is not None else ()
+
     # --- asked by the exchange -----------------------------------------------------------------
 
     def write(self, data: bytes) -> bool:
@@ -224,8 +229,8 @@ class H1Endpoint:
         else:
             self._proceed()
 
-    def cut(self, exchange: H1Exchange) -> None:
-        """The application gives up: the peer must not take the answer for complete."""
+    def reset(self, exchange: Exchange) -> None:
+        """We or the application give up: the peer must not take the answer for complete."""
         assert exchange is self._exchange
         self._leave()
         self._wire.abort()

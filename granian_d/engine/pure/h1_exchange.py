@@ -64,7 +64,7 @@ class H1Exchange(HeldExchange):
     # --- inside --------------------------------------------------------------------------------
 
     def _cut(self) -> None:
-        self._endpoint.cut(self)
+        self._endpoint.reset(self)
 
     def _put(self, data: bytes, last: bool, trailers: Sequence[tuple[bytes, bytes]]) -> bool:
         """Write a part of the body, and what must stand before and behind it."""

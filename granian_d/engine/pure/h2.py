@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
     from granian_d.engine.contract import Clock, Leave, Service, Wire
     from granian_d.engine.pure.h2_frames import Frame
+    from granian_d.http.exchange import Exchange
     from granian_d.http.message import Peer, RequestHead
     from granian_d.plan import Limits
 
@@ -160,6 +161,14 @@ class H2Endpoint:
         if leave.idle_s <= 0:
             self.depart()
         self.proceed()
+
+    def under_way(self, found: list[Exchange]) -> None:
+        """The requests on all streams."""
+        self._requests.under_way(found)
+
+    def reset(self, exchange: Exchange) -> None:
+        """Cut the stream of one of them (RFC 9113 8.1: CANCEL)."""
+        self._requests.reset(exchange)
 
     def take_over(self, head: RequestHead, settings: dict[int, int], service: Service) -> None:
         """Begin as if `head` had come as stream 1, behind `settings` (RFC 7540 3.2)."""

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from granian_d.engine.pure.h2_ledger import Ledger
     from granian_d.engine.pure.h2_sender import Sender
     from granian_d.errors import ProtocolViolation, RemoteError
+    from granian_d.http.exchange import Exchange
     from granian_d.http.message import Fields, Peer, RequestHead
     from granian_d.plan import Limits
 
@@ -275,6 +276,16 @@ class Requests:
         for stream in list(self.open.values()):
             if stream.tunnel is not None:
                 stream.tunnel.drain(leave)
+
+    def under_way(self, found: list[Exchange]) -> None:
+        """See H2Endpoint."""
+        found += [s.exchange for s in self.open.values() if s.exchange is not None]
+
+    def reset(self, exchange: Exchange) -> None:
+        """See H2Endpoint."""
+        for stream in list(self.open.values()):
+            if stream.exchange is exchange:
+                self.cut(stream, CANCEL)
 
     def lose(self) -> None:
         """The connection is no more there."""

@@ -243,6 +243,16 @@ class WsEndpoint:
             self._say_leave()
         self._settle()
 
+    def under_way(self, found: list[Exchange]) -> None:
+        """The request for this conversation."""
+        if not self._over:
+            found.append(self._exchange)
+
+    def reset(self, exchange: Exchange) -> None:
+        """Cut it."""
+        if exchange is self._exchange:
+            self.abort()
+
     # --- asked by the session ------------------------------------------------------------------
 
     def send(self, data: str | bytes) -> bool:

@@ -37,6 +37,7 @@ class Endpoint:
         self.deadline = NEVER
         self.fed: list[tuple[Any, ...]] = []
         self.reactions: dict[str, Callable[[], None]] = {}
+        self.exchanges: list[Any] = []  # that are under way
         self._news = asyncio.Event()
 
     def _take(self, kind: str, *what: Any) -> None:
@@ -61,6 +62,12 @@ class Endpoint:
 
     def drain(self, leave: Leave) -> None:
         self._take("drain", leave.idle_s)
+
+    def under_way(self, found: list[Any]) -> None:
+        found += self.exchanges
+
+    def reset(self, exchange: Any) -> None:
+        self._take("reset", exchange)
 
     @property
     def kinds(self) -> list[str]:

@@ -675,6 +675,25 @@ class TestTheRest:
 
         bench.run(scenario())
 
+    def test_what_is_under_way_is_the_endpoints(self, secure13, bench):
+        async def scenario():
+            shaking = await secure13.dial()
+            while not bench.connections.open:
+                await bench.settle()
+            assert bench.connections.under_way() == []
+            _, endpoint = await secure13.meet()
+            endpoint.exchanges = [one, two] = [object(), object()]
+            assert bench.connections.under_way() == [one, two]
+            for connection in bench.connections.open:
+                found = []
+                connection.under_way(found)
+                if found:
+                    connection.reset(two)
+            assert endpoint.fed == [("reset", two)]
+            shaking.sock.close()
+
+        bench.run(scenario())
+
     def test_a_drain_before_the_handshake_waits_for_it(self, secure13, bench):
         async def scenario():
             client = await secure13.dial()
