@@ -8,10 +8,12 @@ cdef object _RETURNED, _enter_task, _leave_task
 
 cdef class Call:
     cdef public object task
+    cdef public bint given_up
 
     cpdef begin(self)
     cpdef returned(self)
     cpdef raised(self, error)
+    cpdef bint answers(self, exchange) except -1
 
 
 cdef class Calls:

@@ -24,11 +24,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from granian_d.interface.carrier_task import CarrierTask
 from granian_d.interface.gate import Gate
+from granian_d.interface.stacks import stack_of_task
 from granian_d.interface.stepping import copied, count_holders, run_in, step
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
     from contextvars import Context
+
+    from granian_d.http.exchange import Exchange
 
 # For those who make tasks of their own: asyncio's documentation, "Extending".
 _enter_task: Callable[..., None] = asyncio._enter_task  # noqa: SLF001 - documented all the same
@@ -44,12 +47,14 @@ class Call:
 
     Attributes:
         task: carries it while it waits; None before and after.
+        given_up: it has been cancelled by us.
     """
 
-    __slots__ = ("task",)
+    __slots__ = ("given_up", "task")
 
     def __init__(self) -> None:
         self.task: asyncio.Task[None] | None = None
+        self.given_up = False
 
     def begin(self) -> Awaitable[Any]:
         """Call the application; raises whatever it raises."""
@@ -61,6 +66,10 @@ class Call:
 
     def raised(self, error: BaseException) -> None:
         """The application has raised."""
+        raise NotImplementedError
+
+    def answers(self, exchange: Exchange) -> bool:
+        """Whether it is `exchange` that the application is called for."""
         raise NotImplementedError
 
 
@@ -132,6 +141,26 @@ class Calls:
         """A call that has waited is over."""
         call.task = None
         self._waiting.discard(call)
+
+    def stack(self, exchange: Exchange) -> str:
+        """See `contract.Interface`."""
+        call = self._find(exchange)
+        return "" if call is None or call.task is None else stack_of_task(call.task)
+
+    def give_up(self, exchange: Exchange) -> bool:
+        """See `contract.Interface.cancel`."""
+        call = self._find(exchange)
+        if call is None or call.task is None:
+            return False
+        call.given_up = True
+        return call.task.cancel()
+
+    def _find(self, exchange: Exchange) -> Call | None:
+        """The call that answers an exchange, while it waits."""
+        for call in self._waiting:
+            if call.answers(exchange):
+                return call
+        return None
 
     async def settle(self) -> None:
         """Wait until no call is under way; takes as long as the application does."""

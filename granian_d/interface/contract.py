@@ -76,6 +76,18 @@ class Interface(Protocol):
         engines are told not to offer one (`plan.Limits.websocket`).
         """
 
+    def stack(self, exchange: Exchange) -> str:
+        """Where the application is that answers an exchange, as a traceback, innermost last.
+
+        "" when none of its code is at work on it.
+        """
+
+    def cancel(self, exchange: Exchange) -> bool:
+        """Cancel the call that answers an exchange; False where that cannot be.
+
+        That it was is not told as a fault of the application.
+        """
+
     async def settle(self) -> None:
         """Wait until no call of the application is under way.
 

@@ -7,27 +7,18 @@ called on the way, not even a repr. Tasks that stand at the same place are told 
 from __future__ import annotations
 
 import asyncio
-import gc
 import sys
 import threading
 import traceback
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from granian_d.interface.stacks import frames_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import FrameType
 
 TEXT_CHARS: Final = 1 << 20
-DEPTH: Final = 100
 NAMES: Final = 5  # of tasks that stand at one place
-
-# What is awaited in a coroutine of each kind, and where that stands.
-_FRAMES: Final = ("cr_frame", "gi_frame", "ag_frame")
-_AWAITED: Final = ("cr_await", "gi_yieldfrom", "ag_await")
-# These hold a coroutine or an asynchronous generator, and only the garbage collector can tell.
-_WRAPPERS: Final = frozenset(
-    {"async_generator_asend", "async_generator_athrow", "coroutine_wrapper"}
-)
 
 
 class _Place(NamedTuple):
@@ -68,29 +59,10 @@ def _place_of(task: asyncio.Task[Any]) -> _Place:
         waits_for = waiter.get_name()
     else:
         waits_for = f"a {type(waiter).__name__}"
-    frames = ((f.f_code.co_filename, f.f_lineno, f.f_code.co_name) for f in _chain(task.get_coro()))
+    frames = (
+        (f.f_code.co_filename, f.f_lineno, f.f_code.co_name) for f in frames_of(task.get_coro())
+    )
     return _Place(tuple(frames), waits_for)
-
-
-def _chain(coroutine: Any) -> Iterator[FrameType]:
-    """The frames of a coroutine and of what it awaits, and so on inwards."""
-    for _ in range(DEPTH):
-        if type(coroutine).__name__ in _WRAPPERS:
-            coroutine = _held_by(coroutine)
-        frame = _first(coroutine, _FRAMES)
-        if frame is not None:
-            yield frame
-        coroutine = _first(coroutine, _AWAITED)
-        if coroutine is None:
-            return
-
-
-def _held_by(wrapper: Any) -> Any:
-    return next((o for o in gc.get_referents(wrapper) if _first(o, _FRAMES) is not None), None)
-
-
-def _first(thing: Any, names: tuple[str, ...]) -> Any:
-    return next((v for name in names if (v := getattr(thing, name, None)) is not None), None)
 
 
 def _tell_threads() -> Iterator[str]:

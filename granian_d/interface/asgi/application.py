@@ -64,6 +64,14 @@ class AsgiApplication:
         dialogue = import_module(DIALOGUE).new_dialogue(self._app, scope, session, self._calls)
         self._calls.start(dialogue)
 
+    def stack(self, exchange: Exchange) -> str:
+        """See `interface.contract.Interface`."""
+        return self._calls.stack(exchange)
+
+    def cancel(self, exchange: Exchange) -> bool:
+        """See `interface.contract.Interface`."""
+        return self._calls.give_up(exchange)
+
     async def settle(self) -> None:
         """See `interface.contract.Interface`."""
         await self._calls.settle()

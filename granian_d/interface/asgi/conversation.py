@@ -89,6 +89,7 @@ class Conversation(Talk):
     def prepare(self, app: Application, scope: Scope, exchange: Exchange, calls: Calls) -> None:
         """Be the call of `app`: a constructor that C can call (see `new_conversation`)."""
         self.task = None
+        self.given_up = False
         self._app = app
         self._scope = scope
         self._exchange = exchange
@@ -120,7 +121,8 @@ class Conversation(Talk):
     def raised(self, error: BaseException) -> None:
         """See Call: end the exchange as what came out of the application demands."""
         exchange = self._exchange
-        ours = self._calls.closing and isinstance(error, asyncio.CancelledError)
+        given_up = self._calls.closing or self.given_up
+        ours = given_up and isinstance(error, asyncio.CancelledError)
         if ours or is_departure(error):
             if self._phase != DONE:
                 exchange.abort()
@@ -130,6 +132,10 @@ class Conversation(Talk):
                 exchange.fail()
         self._over()
         self._forget()
+
+    def answers(self, exchange: Exchange) -> bool:
+        """See Call."""
+        return self._exchange is exchange
 
     def _returned_early(self) -> None:
         exchange = self._exchange

@@ -26,6 +26,7 @@ from granian_d.interface.ending import FORBIDDEN, NORMAL, end_raised, end_return
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
 
+    from granian_d.http.exchange import Exchange
     from granian_d.http.session import Session
     from granian_d.interface.asgi.scope import Scope
     from granian_d.interface.asgi.talk import Message
@@ -76,6 +77,7 @@ class Dialogue(Talk):
     def prepare(self, app: Application, scope: Scope, session: Session, calls: Calls) -> None:
         """Be the call of `app`: a constructor that C can call (see `new_dialogue`)."""
         self.task = None
+        self.given_up = False
         self._app = app
         self._scope = scope
         self._session = session
@@ -102,9 +104,14 @@ class Dialogue(Talk):
 
     def raised(self, error: BaseException) -> None:
         """See Call: end the session as what came out of the application demands."""
-        ours = self._calls.closing and isinstance(error, asyncio.CancelledError)
+        given_up = self._calls.closing or self.given_up
+        ours = given_up and isinstance(error, asyncio.CancelledError)
         end_raised(self._session, error, ours, self._departed)
         self._over()
+
+    def answers(self, exchange: Exchange) -> bool:
+        """See Call."""
+        return self._exchange is exchange
 
     def _over(self) -> None:
         """Nothing comes any more, and nothing can be sent."""

@@ -34,6 +34,7 @@ class RsgiCall(Call):
     def prepare(self, app: Application, exchange: Exchange, calls: Calls) -> None:
         """Be the call of `app`: a constructor that C can call (see `_call`)."""
         self.task = None
+        self.given_up = False
         self._app = app
         self._exchange = exchange
         self._calls = calls
@@ -53,13 +54,18 @@ class RsgiCall(Call):
     def raised(self, error: BaseException) -> None:
         """See Call: end the exchange as what came out of the application demands."""
         exchange = self._exchange
-        ours = self._calls.closing and isinstance(error, asyncio.CancelledError)
+        given_up = self._calls.closing or self.given_up
+        ours = given_up and isinstance(error, asyncio.CancelledError)
         if not ours and not is_departure(error):
             exchange.observer.crashed(exchange, error)
             if not self._protocol.is_sending_file:
                 self._fail()
         elif exchange.state != _FINISHED:
             exchange.abort()
+
+    def answers(self, exchange: Exchange) -> bool:
+        """See Call."""
+        return self._exchange is exchange
 
     def _silent(self) -> None:
         exchange = self._exchange
@@ -135,6 +141,14 @@ class RsgiApplication:
     def converse(self, session: Session) -> None:
         """See `interface.contract.Interface`."""
         self._calls.start(import_module(DIALOGUE).new_dialogue(self._app, session, self._calls))
+
+    def stack(self, exchange: Exchange) -> str:
+        """See `interface.contract.Interface`."""
+        return self._calls.stack(exchange)
+
+    def cancel(self, exchange: Exchange) -> bool:
+        """See `interface.contract.Interface`."""
+        return self._calls.give_up(exchange)
 
     async def settle(self) -> None:
         """See `interface.contract.Interface`."""

@@ -13,6 +13,7 @@ from granian_d.interface.rsgi.websocket import WebsocketProtocol
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
+    from granian_d.http.exchange import Exchange
     from granian_d.http.session import Session
     from granian_d.interface.calls import Calls
     from granian_d.interface.contract import Application
@@ -26,6 +27,7 @@ class Dialogue(Call):
     def prepare(self, app: Application, session: Session, calls: Calls) -> None:
         """Be the call of `app`: a constructor that C can call (see `new_dialogue`)."""
         self.task = None
+        self.given_up = False
         self._app = app
         self._session = session
         self._calls = calls
@@ -45,9 +47,14 @@ class Dialogue(Call):
 
     def raised(self, error: BaseException) -> None:
         """See Call: end the session as what came out of the application demands."""
-        ours = self._calls.closing and isinstance(error, asyncio.CancelledError)
+        given_up = self._calls.closing or self.given_up
+        ours = given_up and isinstance(error, asyncio.CancelledError)
         end_raised(self._session, error, ours, self._protocol.departed)
         self._protocol.end()
+
+    def answers(self, exchange: Exchange) -> bool:
+        """See Call."""
+        return self._session.exchange is exchange
 
 
 def new_dialogue(app: Application, session: Session, calls: Calls) -> Dialogue:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from granian_d.errors import LoadError
+from granian_d.interface.stacks import stack_of_thread
 from granian_d.interface.wsgi.environ import Surroundings
 from granian_d.interface.wsgi.intake import NO_BODY, Intake
 from granian_d.interface.wsgi.pool import Pool
@@ -76,6 +77,17 @@ class WsgiApplication:
         except RuntimeError as error:  # the system gives no thread, and there is none
             call.exchange.observer.crashed(call.exchange, error)
             call.exchange.fail()
+
+    def stack(self, exchange: Exchange) -> str:
+        """See `interface.contract.Interface`: where its thread is."""
+        for job, ident in self._pool.running():
+            if job.__self__.exchange is exchange:  # ThreadCall.run
+                return stack_of_thread(ident)
+        return ""
+
+    def cancel(self, exchange: Exchange) -> bool:  # noqa: ARG002 - as the contract has it
+        """See `interface.contract.Interface`: a thread cannot be cancelled."""
+        return False
 
     async def settle(self) -> None:
         """See `interface.contract.Interface`."""

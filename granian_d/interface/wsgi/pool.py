@@ -13,7 +13,7 @@ import threading
 from collections import deque
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import asyncio
@@ -102,6 +102,12 @@ class Pool:
                     self.pending -= 1
                     raise
 
+    def running(self) -> list[tuple[Any, int]]:
+        """The jobs that run now, and the idents of their threads."""
+        with self._lock:
+            threads = [(thread.job, thread.ident) for thread in self._threads]
+        return [(job, ident) for job, ident in threads if job is not None and ident is not None]
+
     async def settle(self) -> None:
         """Wait until no job runs or waits."""
         while self.pending:
@@ -179,7 +185,7 @@ class _Thread(threading.Thread):
             job()
             # An idle thread must not hold on to its last request.
             job = self.job = None
-            job = self._pool.next_job(self)
+            job = self.job = self._pool.next_job(self)
 
 
 def _resolve(future: asyncio.Future[None]) -> None:
