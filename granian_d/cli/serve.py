@@ -169,5 +169,6 @@ class Runtime:
         row = self.scoreboard.row(post.row) if post.slot else memoryview(b"")
         access = plan.access_log.file
         access_file = self._files[access] if access else self._stdout
-        desk: Desk = import_module("granian_d.worker.desk").Desk(row, log, access_file)
-        return desk
+        desk = import_module("granian_d.worker.desk").Desk
+        made: Desk = desk(row, log, access_file, self.scoreboard.health)
+        return made

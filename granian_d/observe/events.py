@@ -143,7 +143,14 @@ EVENTS: Final[dict[str, tuple[str, str]]] = {
     "application_crashed": ("error", "Application callable raised an exception\n{traceback}"),
     "response_invalid": ("error", "Application gave an invalid response: {reason}"),
     "request_refused": ("debug", "Refused a request from {client}: {status} {reason} ({section})"),
-    "drain_cut": ("warning", "Drain budget spent: cut {connections} connection(s) of {requests}"),
+    "drain_cut": (
+        "warning",
+        "Drain budget spent: cut {connections} connection(s) with {requests} request(s): {held}",
+    ),
+    "request_overdue": (
+        "error",
+        "{request} of {client} not answered after {age_s:.1f} s, {outcome}\n{traceback}",
+    ),
     "accept_failed": ("error", "Cannot accept connections: {reason}; trying again"),
     "loop_error": ("error", "{reason}"),
 }

@@ -1,4 +1,4 @@
-"""What a worker or a mold writes on."""
+"""What a worker or a mold writes on, and one word that it reads."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ if TYPE_CHECKING:
 
 
 class Desk(NamedTuple):
-    """What a worker or a mold writes on.
+    """What a worker or a mold writes on, and one word that it reads.
 
     Attributes:
         row: of the scoreboard; that of a mold is empty.
         log: its own records.
         access_file: where those of requests go.
+        health: one word, how the service is (scoreboard.HEALTHS).
     """
 
     row: Row
     log: Log
     access_file: LogFile
+    health: Row
 
     def reopen(self, path: str, fds: Sequence[int]) -> None:
         """The log file at `path` has been opened anew, as one of `fds`."""

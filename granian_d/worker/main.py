@@ -39,7 +39,7 @@ from granian_d.transport.choose import make_connections, preload
 from granian_d.transport.deadlines import Deadlines
 from granian_d.worker import doors, heartbeat, identity
 from granian_d.worker import loop as loops
-from granian_d.worker.dispatch import Dispatch
+from granian_d.worker.dispatch import Dispatch, HealthDispatch
 from granian_d.worker.drain import Drain
 from granian_d.worker.load import load_application
 
@@ -60,7 +60,9 @@ if TYPE_CHECKING:
 ACCESS_LOG = "granian_d.observe.access_log"
 FORWARDED = "granian_d.http.forwarded"
 MOLD = "granian_d.worker.mold"
+OVERDUE = "granian_d.worker.overdue"
 STACKS = "granian_d.worker.stacks"
+WARMUP = "granian_d.worker.warmup"
 MASTER_IS_DEAD = 1
 _NOTHING: Final = object()  # instead of an application, which may be anything
 PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
@@ -224,7 +226,7 @@ def _make_interface(
     context = Context(
         loop=loop,
         root_path=worker.url_path_prefix,
-        multiprocess=plan.pool.workers > 1,
+        multiprocess=max(plan.pool.workers, plan.pool.workers_max) > 1,
         blocking_threads=worker.blocking_threads,
         blocking_threads_idle_timeout_s=worker.blocking_threads_idle_timeout_s,
         beat=partial(heartbeat.beat, row),
@@ -250,8 +252,8 @@ class _Worker:
         self._desk = desk
         self._interface = interface
         self._loop = loop
+        self._plan = plan
         self._idle_s = plan.worker.limits.idle_timeout_s
-        self._budget_s = plan.pool.drain_timeout_s
         self._access_log: AccessLog | None = None
         if plan.access_log.enabled:
             room = importlib.import_module(ACCESS_LOG)  # who wants none has no memory for it
@@ -259,7 +261,11 @@ class _Worker:
         peer_of = None
         if (forwarding := plan.worker.forwarding) is not None:
             peer_of = partial(importlib.import_module(FORWARDED).peer_of, plan=forwarding)
-        dispatch = Dispatch(interface, desk.row, desk.log, self._access_log, peer_of)
+        terms = (interface, desk.row, desk.log, self._access_log, peer_of)
+        dispatch = Dispatch(*terms)
+        if plan.worker.health:
+            dispatch = HealthDispatch(*terms)
+            dispatch.answer_at(plan.worker.health, desk.health)
         self._connections = make_connections(
             plan.worker.engine,
             loop,
@@ -277,7 +283,7 @@ class _Worker:
             plan.worker.backpressure,
             self._accept_failed,
         )
-        self._drain = Drain(loop, self._acceptor, self._connections, desk.row, desk.log)
+        self._drain = Drain(loop, self._acceptor, self._connections, interface, desk.log)
 
     @property
     def contexts(self) -> Any:
@@ -293,9 +299,14 @@ class _Worker:
         self._loop.set_exception_handler(self._loop_error)
         await self._interface.startup()
         _tell_notes(self._interface, self._desk.log)
+        if self._plan.worker.warmup:
+            room = importlib.import_module(WARMUP)
+            terms = (self._plan.worker, self._desk.row)
+            await room.warm_up(self._loop, self._connections, *terms)
         self._listen_to_master()
         self._loop.add_signal_handler(signal.SIGTERM, self._ask_to_leave)
-        heartbeat.start(self._loop, self._desk.row)
+        heartbeat.start(self._loop, self._desk.row, self._connections)
+        self._mind_overdue()
         self._acceptor.arm()
         self._channel.send(Ready())
         await self._drain.empty.wait()
@@ -303,6 +314,12 @@ class _Worker:
         await self._interface.shutdown()
         if self._access_log is not None:
             self._access_log.flush()
+
+    def _mind_overdue(self) -> None:
+        if limit_s := self._plan.worker.request_timeout_s:
+            room, desk = importlib.import_module(OVERDUE), self._desk
+            terms = (self._connections, self._interface, desk.row, desk.log)
+            room.Overdue(self._loop, limit_s, *terms).start()
 
     def _listen_to_master(self) -> None:
         self._loop.add_reader(self._channel.fileno(), self._hear_master)
@@ -314,11 +331,7 @@ class _Worker:
                 if isinstance(message, DrainOrder):
                     self.heir = message.heir
                     idle_s = self._idle_s if message.idle_s is None else message.idle_s
-                    self._drain.order(
-                        message.budget_s,
-                        min(idle_s, self._idle_s),
-                        restarting=message.restarting,
-                    )
+                    self._drain.order(message, min(idle_s, self._idle_s))
                     self._channel.send(Closed())
                 elif isinstance(message, Reopen):
                     self._desk.reopen(message.path, fds)
@@ -348,7 +361,9 @@ class _Worker:
 
     def _leave(self) -> None:
         if not self._drain.begun:
-            self._drain.order(self._budget_s, self._idle_s, restarting=False)
+            pool = self._plan.pool
+            terms = DrainOrder(pool.drain_timeout_s, None, False, pool.stream_timeout_s)
+            self._drain.order(terms, self._idle_s)
 
     def _connections_changed(self, count: int) -> None:
         self._desk.row[CONNECTIONS] = count

@@ -47,6 +47,13 @@ async def app(scope, receive, send):
             if not message.get("more_body"):
                 break
         return await answer(send, str(size))
+    elif path == "/stream":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for number in range(int(scope["query_string"])):
+            part = f"{number}\\n".encode()
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+            await asyncio.sleep(0.1)
+        return await send({"type": "http.response.body"})
     elif path == "/die":
         os._exit(3)
     await answer(send, f"{VERSION} {os.getpid()}")

@@ -71,3 +71,40 @@ def test_an_upload_under_way_outlives_a_reload(serve):
         answer = file.read()
     assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
     assert answer.endswith(b"\r\n\r\n10")
+
+
+def test_a_stream_outlives_the_requests_of_its_worker(serve):
+    """Two budgets: what is being answered goes on while what is not is cut, and named."""
+    daemon = serve(1, more="workers_kill_timeout = 1\nworkers_stream_timeout = 60")
+    (old,) = daemon.workers()
+    slow, stream = daemon.connection(), daemon.connection()
+    stream.request("GET", "/stream?100000")
+    answer = stream.getresponse()
+    assert answer.read(2) == b"0\n"
+    slow.request("GET", "/slow?60")
+    daemon.reload()
+    with pytest.raises((http.client.HTTPException, OSError)):
+        slow.getresponse()
+    daemon.wait_for_log("Drain budget spent: cut 1 connection(s) with 1 request(s): GET /slow (")
+    assert old in daemon.workers()
+    said = int(answer.read1().split()[-1])
+    assert int(answer.readline()) > said, "and it goes on"
+    answer.close()
+    stream.close()
+    wait_until(lambda: old not in daemon.workers())
+    assert "slow?" not in daemon.log, "no query is told"
+    assert "Killing worker" not in daemon.log
+
+
+def test_a_stop_waits_for_requests_longer_than_for_streams(serve):
+    daemon = serve(1, more="workers_kill_timeout = 60\nworkers_stream_timeout = 1")
+    slow, stream = daemon.connection(), daemon.connection()
+    slow.request("GET", "/slow?3")
+    stream.request("GET", "/stream?1000")
+    answer = stream.getresponse()
+    daemon.signal("TERM")
+    with pytest.raises((http.client.HTTPException, OSError)):
+        answer.read()
+    assert slow.getresponse().status == 200
+    assert daemon.wait() == 0
+    assert "GET /stream (streaming, " in daemon.log

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import os
 import sys
 
 import pytest
+import uvloop
 
+from granian_d.transport import tcp
 from tests.unit.plan import specimens
+from tests.unit.worker.room import PATIENCE_S, Room
+from tests.wire.harness import ENGINES
 
 
 @pytest.fixture
@@ -50,3 +55,24 @@ def plan(directory):
         return specimens.worker_plan(target, **changes)
 
     return make
+
+
+@pytest.fixture(params=[(e, w) for e in ENGINES for w in ("asyncio", "uvloop")], ids="-".join)
+def run(request, monkeypatch):
+    """Run a story, an `async def` that is given a Room, to its end: each engine on each loop."""
+    monkeypatch.setattr(tcp, "LINGER_S", 0.05)
+    engine, wheel = request.param
+    factory = asyncio.new_event_loop if wheel == "asyncio" else uvloop.new_event_loop
+
+    def play(story, app, **options):
+        async def staged():
+            room = Room(engine, app, **options)
+            try:
+                await asyncio.wait_for(story(room), PATIENCE_S)
+            finally:
+                await room.close()
+
+        with asyncio.Runner(loop_factory=factory) as runner:
+            runner.run(staged())
+
+    return play

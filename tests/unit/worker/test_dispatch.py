@@ -47,7 +47,9 @@ class Desk:
 
     @property
     def counted(self):
-        return {name: self.words[i] for i, name in enumerate(COLUMNS) if self.words[i]}
+        words = {name: self.words[i] for i, name in enumerate(COLUMNS) if self.words[i]}
+        words.pop("last_ns", None)  # in test_last_request
+        return words
 
     @property
     def latencies(self):
