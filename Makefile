@@ -5,13 +5,14 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 ADDRESS := http://127.0.0.1:8000
 
-.PHONY: help run test test-all soak tls-scan bench lint types floors pytest interpreted debug golden check-python clean FORCE
+.PHONY: help run test test-all soak chaos tls-scan bench lint types floors pytest interpreted debug golden check-python clean FORCE
 
 help:
 	@echo "make run       serve examples/ on $(ADDRESS) with two workers"
 	@echo "make test      linters, types, import contract and all tests"
 	@echo "make test-all  the tests on every CPython from 3.11 to 3.14 found here"
 	@echo "make soak      reload under load for two minutes and count what is lost"
+	@echo "make chaos     reloads, upgrades and violence under load, and what is lost; 20 minutes"
 	@echo "make tls-scan  what testssl and sslyze find in a daemon that speaks TLS"
 	@echo "make bench     granian-d beside its peers; BENCH_ARGS=--help lists what can be chosen"
 	@echo "make golden    render the sample configuration and the settings reference again"
@@ -102,6 +103,11 @@ debug: $(VENV)/.test build/debug
 # A slow proof: its last result is docs/results/reload-soak.md.
 soak: $(VENV)/.test $(VENV)/.built
 	@$(BIN)/python -m tests.process.soak
+
+# A slow proof too: tests/chaos/README.md. All of it replaces docs/results/chaos.md.
+CHAOS_ARGS ?= --write
+chaos: $(VENV)/.test $(VENV)/.built
+	@$(BIN)/python -m tests.chaos $(CHAOS_ARGS)
 
 # A slow proof too, about ten minutes: docs/results/tls-scan.md. sslyze pins what it needs, so it has
 # a venv of its own; testssl is looked for in PATH.

@@ -1,0 +1,80 @@
+"""The table of scenarios: what happens, how often, in which set-ups."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from tests.chaos import changes, deaths, reloads
+from tests.chaos.stage import Findings, Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Scenario(NamedTuple):
+    """One row.
+
+    Attributes:
+        title: what happens.
+        play: makes it happen so many times.
+        count: how often, and how often when it shall be quick.
+        more: lines of the configuration.
+        preload: it is played with `preload = true`, too.
+        workers: it is played with each of these numbers.
+        light: it is loaded lightly.
+    """
+
+    title: str
+    play: Callable[[Stage, int], None]
+    count: tuple[int, int]
+    more: str = ""
+    preload: bool = False
+    workers: tuple[int, ...] = (1, 4)
+    light: bool = False
+
+
+IMPATIENT = "workers_startup_timeout = 1"
+
+SCENARIOS: dict[str, Scenario] = {
+    "sighup": Scenario("SIGHUP", reloads.sighups, (100, 3), preload=True),
+    "app": Scenario("reload to a broken application", reloads.broken_app, (30, 2), preload=True),
+    "toml": Scenario("reload to a broken TOML file", reloads.broken_toml, (30, 2)),
+    "hang": Scenario(
+        "reload to a start-up that hangs", reloads.hung_startup, (30, 1), IMPATIENT, preload=True
+    ),
+    "canary": Scenario(
+        "reload whose canary gets SIGKILL", reloads.canary_killed, (30, 2), preload=True
+    ),
+    "layout": Scenario("reload with other workers and listeners", reloads.layout, (30, 2)),
+    "worker": Scenario("SIGKILL of a worker", deaths.worker_killed, (30, 2), preload=True),
+    "requests": Scenario(
+        "recycling by requests", changes.recycling, (60, 2), "workers_max_requests = 2000"
+    ),
+    "lifetime": Scenario(
+        "recycling by lifetime", changes.recycling, (40, 2), "workers_lifetime = 2"
+    ),
+    "memory": Scenario(
+        "recycling by PSS",
+        changes.recycling_by_memory,
+        (20, 1),
+        "workers_max_pss = 60\nrss_sample_interval = 1",
+    ),
+    "upgrade": Scenario("upgrade in place", changes.upgrades, (10, 1)),
+    "restart": Scenario("restart through the fd store", deaths.master_restarted, (10, 1)),
+    "master": Scenario("SIGKILL of the master, fd store", deaths.master_killed, (10, 1)),
+    "growth": Scenario(
+        "reload, lightly loaded", reloads.growth, (300, 20), workers=(1,), light=True
+    ),
+}
+
+
+def play(scenario: Scenario, workers: int, preload: bool, quick: bool) -> Findings:
+    """Play it once in one set-up."""
+    more = scenario.more + ("\npreload = true" if preload else "")
+    stage = Stage(workers, more, light=scenario.light)
+    try:
+        with stage:
+            scenario.play(stage, scenario.count[quick])
+    except AssertionError:
+        pass  # the stage has noted it among its findings
+    return stage.findings
