@@ -42,7 +42,7 @@ cdef class DirectConnection(PolledWire):
     cdef bint _finishing
     cdef bint _half_closed
     cdef double _patience_until  # when a finished connection is given up, unless its queue moves
-    cdef Py_ssize_t _unsent  # of the queue, when that was last looked at
+    cdef Py_ssize_t _unsent  # octets, when that was last looked at
 
     cdef double due(self) except? -1
     cdef int expire(self, double passed) except -1
@@ -57,6 +57,8 @@ cdef class DirectConnection(PolledWire):
     cdef int _watch_room(self) except -1
     cdef int _tell_room(self) except -1
     cdef int _half_close(self) except -1
+    cdef Py_ssize_t _unsent_octets(self) except -1
+    cdef int _wait_for_peer(self, Py_ssize_t unsent) except -1
     cdef int _close(self) except -1
     cdef int _lose(self) except -1
     cdef int _look_at_queue(self, double passed) except -1

@@ -37,6 +37,12 @@ cdef extern from "sys/socket.h" nogil:
         int l_onoff
         int l_linger
 
+cdef extern from "sys/ioctl.h" nogil:
+    int ioctl(int fd, unsigned long request, ...)
+
+cdef extern from "linux/sockios.h" nogil:
+    unsigned long SIOCOUTQNSD
+
 
 cdef enum:
     SHARE = 4  # calls of recv, or of sendmsg and sendfile, for one connection a turn: others wait
@@ -241,8 +247,7 @@ cdef class DirectConnection(PolledWire):
         if self._finishing or self.fd < 0:
             return 0
         self._finishing = True
-        self._unsent = self.queued()
-        self._patience_until = self.owner.clock.now + self.owner.write_s
+        self._wait_for_peer(self._unsent_octets())
         self._paused = False
         if self._feeding:
             return 0  # the feed goes on reading, and closes behind what is written in it
@@ -347,8 +352,26 @@ cdef class DirectConnection(PolledWire):
         self._half_closed = True
         if self._eof:
             return self._close()
-        self._patience_until = self.owner.clock.now + self.owner.linger_s
         shutdown(self.fd, SHUT_WR)
+        self._wait_for_peer(self._unsent_octets())
+        return 0
+
+    cdef Py_ssize_t _unsent_octets(self) except -1:
+        """In the queue, and those in the socket's buffer that the peer's window has no room for.
+
+        The kernel tells it of TCP only (linux/sockios.h: not sent). On a unix socket nothing waits
+        on our side.
+        """
+        cdef int held = 0
+        if self.fd >= 0 and ioctl(self.fd, SIOCOUTQNSD, &held) < 0:
+            held = 0
+        return self.queued() + held
+
+    cdef int _wait_for_peer(self, Py_ssize_t unsent) except -1:
+        """A finished connection may stand still so long: as a reader, then to linger."""
+        cdef double patience = self.owner.write_s if unsent else self.owner.linger_s
+        self._unsent = unsent
+        self._patience_until = self.owner.clock.now + patience
         return 0
 
     cdef int _close(self) except -1:
@@ -424,9 +447,10 @@ cdef class DirectConnection(PolledWire):
 
     cdef int _look_at_queue(self, double passed) except -1:
         """Give a finished connection up when nothing has moved for too long."""
-        if not self._half_closed and self.queued() != self._unsent:
-            self._unsent = self.queued()
-            self._patience_until = self.owner.clock.now + self.owner.write_s
+        cdef Py_ssize_t unsent = self._unsent_octets()
+        if unsent != self._unsent:
+            self._wait_for_peer(unsent)
         if self._patience_until <= passed:
-            self.abort()
+            # All is sent: the kernel sees to what is on its way. Else a RST takes the rest away.
+            return self.abort() if unsent else self._close()
         return 0

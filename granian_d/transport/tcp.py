@@ -8,9 +8,12 @@ would answer those bytes with a RST, which may destroy the answer before the pee
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
 import os
 import socket
 import struct
+import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
 HIGH_WATER_BYTES: Final = 256 * 1024
 LINGER_S: Final = 2.0  # for the peer to read the answer and close; a lost peer costs no more
 _NO_LINGER: Final = struct.pack("ii", 1, 0)  # struct linger: on, for no time (socket(7))
+_SIOCOUTQNSD: Final = 0x894B  # octets not sent: linux/sockios.h
+_NOTHING: Final = bytes(4)  # an int
 FLUSH_LOOK_S: Final = 1.0  # how often the flushing of a finished connection is looked at
 
 
@@ -128,7 +133,7 @@ class StreamConnection(asyncio.Protocol):
         self._finishing = False
         self._deadline = NEVER  # when the lingering close is looked at next
         self._patience_until = NEVER  # when it is given up, unless the queue has moved
-        self._unsent = 0  # of the queue, when the lingering close last looked
+        self._unsent = 0  # octets, when the lingering close last looked
 
     # --- called by the loop --------------------------------------------------------------------
 
@@ -211,7 +216,7 @@ class StreamConnection(asyncio.Protocol):
             return
         self._finishing = True
         clock = self._owner.deadlines.clock
-        self._unsent = self.queued_bytes()
+        self._unsent = self._unsent_octets()
         self._patience_until = clock.now + self._patience_s()
         self._deadline = clock.now + FLUSH_LOOK_S
         if self._eof:
@@ -241,14 +246,16 @@ class StreamConnection(asyncio.Protocol):
             self._endpoint.expire()
             return
         now = self._owner.deadlines.clock.now
-        unsent = self.queued_bytes()
+        unsent = self._unsent_octets()
         if unsent != self._unsent:
             self._unsent = unsent
             self._patience_until = now + self._patience_s()
-        if now >= self._patience_until:
+        if now < self._patience_until:
+            self._deadline = now + FLUSH_LOOK_S
+        elif unsent:
             self.abort()
         else:
-            self._deadline = now + FLUSH_LOOK_S
+            self._transport.close()  # the kernel sees to what is on its way
 
     def drain(self, leave: Leave) -> None:
         """Finish what is going on; see engine.contract.Endpoint.drain."""
@@ -262,6 +269,18 @@ class StreamConnection(asyncio.Protocol):
     def reset(self, exchange: Exchange) -> None:
         """See engine.contract.Endpoint."""
         self._endpoint.reset(exchange)
+
+    def _unsent_octets(self) -> int:
+        """In the queue, and those in the socket's buffer that the peer's window has no room for.
+
+        The kernel tells it of TCP only. On a unix socket nothing waits on our side.
+        """
+        held = _NOTHING
+        sock = self._transport.get_extra_info("socket")
+        if sock is not None:
+            with contextlib.suppress(OSError):  # no TCP, or it has gone
+                held = fcntl.ioctl(sock.fileno(), _SIOCOUTQNSD, held)
+        return self.queued_bytes() + int.from_bytes(held, sys.byteorder)
 
     def _patience_s(self) -> float:
         """How long a finished connection may stand still: as a reader, then to linger."""

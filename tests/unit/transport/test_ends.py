@@ -187,6 +187,44 @@ class TestAFinishedConnectionThatIsNotRead:
 
         bench.run(scenario())
 
+    def test_what_the_kernel_still_holds_is_waited_for_too(self, bench):
+        """Its buffer takes a whole answer at once, long before a slow peer has read it."""
+
+        async def scenario():
+            bench.limit(write_timeout_s=7.0)
+            client, endpoint = await bench.connect(send_buffer=8 * len(BLOCK))
+            endpoint.wire.write(BLOCK * 4)
+            await bench.settle()
+            assert endpoint.wire.queued_bytes() == 0
+            endpoint.wire.finish()
+            read = 0
+            for _ in range(3):
+                bench.pass_time(6.0)
+                assert endpoint.kinds == []
+                read += len(await bench.receive(client, len(BLOCK) // 2))
+                await bench.settle()
+            assert len(await bench.receive_all(client)) == 4 * len(BLOCK) - read
+            bench.pass_time(LINGER_S + 1.5)
+            await endpoint.until("lost")
+
+        bench.run(scenario())
+
+    def test_what_the_kernel_still_holds_is_given_up_when_nothing_moves(self, bench):
+        async def scenario():
+            bench.limit(write_timeout_s=7.0)
+            client, endpoint = await bench.connect(send_buffer=8 * len(BLOCK))
+            endpoint.wire.write(BLOCK * 4)
+            await bench.settle()
+            endpoint.wire.finish()
+            bench.pass_time(6.0)
+            assert endpoint.kinds == []
+            bench.pass_time(4.0)
+            await endpoint.until("lost")
+            with pytest.raises(ConnectionResetError):
+                await bench.receive_all(client)
+
+        bench.run(scenario())
+
     @pytest.mark.parametrize("read_after_s", [0.0, 6.5])
     def test_lingers_once_its_queue_is_empty(self, bench, read_after_s):
         """What is in the kernel's buffers by then would be lost with a RST."""
@@ -236,7 +274,7 @@ class TestAFinishedConnectionThatIsNotRead:
             bench.pass_time(LINGER_S if reads else 7.0)  # its first tick had begun before
             await bench.settle()
             assert endpoint.fed == []
-            bench.pass_time(TICK_S)
+            bench.pass_time(TICK_S * (2 if reads else 1))  # that all is sent a tick may have to see
             await endpoint.until("lost")
 
         bench.run(scenario())
