@@ -142,7 +142,7 @@ class _Life:
         if heir is None:
             return None
         assert self._mold is not None, "without preload nobody is an heir"
-        if names := self._mold.threads():
+        if names := self._mold.lasting_threads():
             reason = "it has threads, which a fork does not copy: " + ", ".join(names)
             desk.log.event("heir_unfit", reason=reason, worker=self.post.slot)
             return None

@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 import threading
+from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from granian_d.control.channel import (
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from granian_d.worker.desk import Desk
 
 UNWANTED: Final = 1  # exit status of a worker that nobody waits for any more
+JOINED_S: Final = 0.5  # for the kernel to take away threads that Python has joined
 FAILED_FORK: Final = 71  # EX_OSERR of sysexits(3)
 
 
@@ -162,6 +164,14 @@ def threads() -> list[str]:
     tasks = sorted(map(int, os.listdir("/proc/self/task")))
     ours = threading.get_native_id()
     return [known.get(task) or _comm(task) for task in tasks if task != ours]
+
+
+def lasting_threads() -> list[str]:
+    """Those of `threads` that are not about to end: the kernel has a joined one a moment longer."""
+    end = monotonic() + JOINED_S
+    while (names := threads()) and threading.active_count() == 1 and monotonic() < end:
+        os.sched_yield()
+    return names
 
 
 def _comm(task: int) -> str:
