@@ -162,8 +162,9 @@ def discard(turn: Turn, reason: str, exit_code: int) -> None:
     fail_change(turn, reason, exit_code)
 
 
-def fail_change(turn: Turn, reason: str, exit_code: int, event: str = "reload_failed") -> None:
+def fail_change(turn: Turn, reason: str, exit_code: int) -> None:
     """The start or the change that was under way has failed."""
+    event = "upgrade_failed" if turn.roster.checking else "reload_failed"
     sentence = reason.partition("\n")[0]  # the rest, a traceback, was logged where it happened
     if turn.roster.phase == "booting":
         if sentence:
@@ -173,7 +174,7 @@ def fail_change(turn: Turn, reason: str, exit_code: int, event: str = "reload_fa
         turn.set(quitting=True)
         return
     turn.end_change(exit_code or 70, reason)
-    turn.set(last_failure=sentence, concluding=True)
+    turn.set(last_failure=sentence, concluding=True, checking_until=NEVER)
     turn.report(event, generation=turn.roster.committed, reason=sentence)
 
 
@@ -210,8 +211,7 @@ def on_check_passed(turn: Turn, _: CheckPassed) -> None:
 def on_upgrade_failed(turn: Turn, event: UpgradeFailed) -> None:
     """Nothing has changed."""
     if turn.roster.checking:
-        turn.set(checking_until=NEVER)
-        fail_change(turn, event.reason, event.exit_code, "upgrade_failed")
+        fail_change(turn, event.reason, event.exit_code)
 
 
 def resume(turn: Turn) -> None:

@@ -49,11 +49,23 @@ def read(path: str, function: ast.FunctionDef, call: ast.Call) -> list[Site]:
     names = constants(function, call.args[0])
     fields = set(ADDED[call_name(call)])
     if call_name(call) == "Report":
-        if not isinstance(call.args[1], ast.Dict):
+        given = dictionary(function, call.args[1])
+        if given is None:
             return []  # the one place through which decide's reports pass
-        fields |= {key.value for key in call.args[1].keys if key is not None}
+        fields |= {key.value for key in given.keys if key is not None}
     fields |= {keyword.arg for keyword in call.keywords if keyword.arg}
+    if "number" in fields:
+        fields.add("pid")  # as for "tell"
     return [Site(f"{path}:{call.lineno}", name, frozenset(fields)) for name in names]
+
+
+def dictionary(function: ast.FunctionDef, value: ast.expr) -> ast.Dict | None:
+    """The dictionary that an argument is; a local name is looked up. None if it is handed on."""
+    if isinstance(value, ast.Name):
+        steps = [step for step in ast.walk(function) if isinstance(step, ast.Assign)]
+        named = [s.value for s in steps if ast.unparse(s.targets[0]) == value.id]
+        value = named[0] if named else value
+    return value if isinstance(value, ast.Dict) else None
 
 
 def constants(function: ast.FunctionDef, value: ast.expr) -> list[str]:
