@@ -3,6 +3,10 @@
 SOCK_SEQPACKET keeps message boundaries and tells of the other end's death by an empty message.
 Every message is a NamedTuple and travels as one JSON object; descriptors ride along (SCM_RIGHTS).
 Neither end ever waits: the master must not hang on a worker that does not read.
+
+After an upgrade in place the two ends may be of different releases. So a kind that this release
+does not know is passed over, a field that it does not know is ignored, and one that is missing
+takes its default: a field that is added to a message needs one, and no field changes its type.
 """
 
 from __future__ import annotations
@@ -119,7 +123,12 @@ DUMP_SIGNAL: Final = signal.SIGRTMAX - 1
 MESSAGE_BYTES: Final = 1 << 17
 MESSAGE_FDS: Final = 4
 ORDER_FDS: Final = 253  # SCM_MAX_FD of unix(7): a worker's channel and all of its listeners
+UNKNOWN_A_TURN: Final = 16  # messages of unknown kinds passed over at once
 SEALS: Final = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+
+
+class _Unknown(NamedTuple):
+    """A message of a kind that only another release knows."""
 
 
 class Gone(Exception):
@@ -167,23 +176,29 @@ class Channel:
             Gone: the other end is closed and everything it sent has been read, or it sends what
                 is no message: an application may have got hold of it.
         """
+        for _ in range(UNKNOWN_A_TURN):
+            message, fds = self._receive(most_fds)
+            if not isinstance(message, _WITH_DESCRIPTORS):
+                _close_all(fds)  # nobody asked for them
+                fds = []
+            if not isinstance(message, _Unknown):
+                return None if message is None else (message, fds)
+        return None  # the selector tells that there is more
+
+    def _receive(self, most_fds: int) -> tuple[Message | _Unknown | None, list[int]]:
         try:
             data, fds, _, _ = socket.recv_fds(self._socket, MESSAGE_BYTES, most_fds)
         except BlockingIOError:
-            return None
+            return None, []
         except ConnectionResetError as error:
             raise Gone from error
         for fd in fds:
             os.set_inheritable(fd, False)  # recv_fds passes no MSG_CMSG_CLOEXEC on
         try:
-            message = _parse(data)
+            return _parse(data), fds
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             _close_all(fds)
             raise Gone from error
-        if not isinstance(message, _WITH_DESCRIPTORS):
-            _close_all(fds)  # nobody asked for them
-            fds = []
-        return message, fds
 
     def hang_up(self) -> None:
         """End the wire for all who hold an end: what has arrived can still be received."""
@@ -202,15 +217,18 @@ def _close_all(fds: list[int]) -> None:
         os.close(fd)
 
 
-def _parse(data: bytes) -> Message:
+def _parse(data: bytes) -> Message | _Unknown:
     """The message in a datagram; none at all is the end of the stream (and no JSON).
 
     Raises:
-        ValueError, TypeError, KeyError, AttributeError: it is no message of ours.
+        ValueError, TypeError, KeyError, AttributeError: it is no message, of whatever release.
     """
     record = json.loads(data)
-    kind = KINDS[record.pop("kind")]
-    message: Message = kind(**record)
+    name = record.pop("kind")
+    if name.isidentifier() and name not in KINDS:
+        return _Unknown()
+    kind = KINDS[name]
+    message: Message = kind(**{field: record[field] for field in kind._fields if field in record})
     for name, wanted in typing.get_type_hints(kind).items():
         value = getattr(message, name)
         allowed = typing.get_args(wanted) or (wanted,)
