@@ -23,7 +23,9 @@ from granian_d.observe.scoreboard import Scoreboard
 from granian_d.plan import LogPlan
 from granian_d.supervisor import loop
 from granian_d.supervisor.os_calls import Launch
+from granian_d.systemd import fdstore
 from granian_d.systemd.activation import take_sockets
+from granian_d.systemd.fdstore import FdStore
 from granian_d.systemd.notify import Notifier
 
 if TYPE_CHECKING:
@@ -52,13 +54,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     _mend_inheritance()
     pid = os.getpid()
     try:
-        inherited = take_sockets(os.environ, pid)
+        passed = take_sockets(os.environ, pid)
     except DaemonError as error:
         sys.stderr.write(f"granian-d: {error}\n")
         return error.exit_code
-    runtime = Runtime(arguments, tuple(socket.name for socket in inherited))
+    inherited = tuple(one for one in passed if not fdstore.is_stored(one.name))
     notifier = Notifier(os.environ, pid)
-    return loop.run(Launch(runtime, inherited, notifier, runtime.scoreboard))
+    store = FdStore(notifier, (one for one in passed if fdstore.is_stored(one.name)))
+    scoreboard = _scoreboard(store)
+    runtime = Runtime(arguments, tuple(socket.name for socket in inherited), scoreboard)
+    return loop.run(Launch(runtime, inherited, notifier, scoreboard, store))
+
+
+def _scoreboard(store: FdStore) -> Scoreboard:
+    """The one that the manager has kept, so that counts go on, or a new one."""
+    stored = store.take(fdstore.SCOREBOARD)
+    if stored is None:
+        return Scoreboard()
+    try:
+        return Scoreboard(stored.fd)
+    except (OSError, ValueError):  # of another release
+        os.close(stored.fd)
+        return Scoreboard()
 
 
 def _mend_inheritance() -> None:
@@ -92,14 +109,16 @@ def planner_command(fd: int, inherited: Sequence[str], arguments: Sequence[str])
 class Runtime:
     """What the master borrows: see supervisor.os_calls.Runtime."""
 
-    def __init__(self, arguments: Sequence[str], inherited: Sequence[str]) -> None:
+    def __init__(
+        self, arguments: Sequence[str], inherited: Sequence[str], scoreboard: Scoreboard
+    ) -> None:
         self._arguments = arguments
         self._inherited = inherited
         self._journal = stderr_is_journal(os.environ)
         self._files: dict[str, LogFile] = {"": LogFile("", STDERR)}
         self._stdout = LogFile("", STDOUT)
         self.log = Log(FIRST_LOG, self._files[""], journal=self._journal)
-        self.scoreboard = Scoreboard()
+        self.scoreboard = scoreboard
 
     def planner_command(self, fd: int) -> Sequence[str]:
         """The command line of the planner that answers on `fd`."""

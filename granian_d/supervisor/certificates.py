@@ -10,7 +10,10 @@ Imported by a master whose plan has TLS: it brings OpenSSL along.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from granian_d.transport.tls_context import (
@@ -48,6 +51,35 @@ class Renewal(NamedTuple):
     unshared: bool = False
 
 
+class Tickets(NamedTuple):
+    """The key of session tickets, for who comes after this program.
+
+    Attributes:
+        keys: 80 octets, a secret.
+        trust: what tells the plan, and whom it lets in, from every other.
+        rotate_at: when they are to be replaced, CLOCK_MONOTONIC.
+    """
+
+    keys: bytes
+    trust: str
+    rotate_at: float
+
+
+def encode_tickets(tickets: Tickets) -> bytes:
+    """The tickets' key as octets."""
+    return json.dumps([tickets.keys.hex(), tickets.trust, tickets.rotate_at]).encode("ascii")
+
+
+def decode_tickets(octets: bytes) -> Tickets | None:
+    """The key that `encode_tickets` wrote; None if it was something else."""
+    try:
+        keys, trust, rotate_at = json.loads(octets)
+        tickets = Tickets(bytes.fromhex(keys), str(trust), float(rotate_at))
+    except (ValueError, TypeError):
+        return None
+    return tickets if len(tickets.keys) == TICKET_KEY_BYTES else None
+
+
 class _Held:
     """What is held for one plan."""
 
@@ -74,8 +106,12 @@ class Certificates:
         """Those of a plan that was adopted."""
         return None if plan is None else self._held[plan].contexts
 
-    def adopt(self, plan: TlsPlan) -> Renewal | None:
+    def adopt(self, plan: TlsPlan, tickets: Tickets | None = None) -> Renewal | None:
         """Read the files of a plan. One that is known keeps its contexts if they are the same.
+
+        Args:
+            tickets: the key of a program before this one. It is used on, unless the plan is another
+                or lets in others: see _renew.
 
         Raises:
             TlsFault: they cannot be used; nothing has changed.
@@ -87,10 +123,23 @@ class Certificates:
             renewal = _renew(held, material) if _is_new(held, material) else None
             held.judged = held.seen = judged
             return renewal
-        held = self._held[plan] = _Held(plan, _with_keys(plan, material), judged)
+        if tickets is not None and tickets.trust == _trust(plan, material):
+            held = _Held(plan, material._replace(ticket_keys=tickets.keys), judged)
+            held.rotate_at = tickets.rotate_at
+        else:
+            held = _Held(plan, _with_keys(plan, material), judged)
+        self._held[plan] = held
         if plan.ticket_lifetime_s and not held.contexts.shares_tickets:
             return Renewal(plan, unshared=True)
         return None
+
+    def tickets(self, plan: TlsPlan | None) -> Tickets | None:
+        """The key in use for a plan; None for none, or before the first look."""
+        held = None if plan is None else self._held.get(plan)
+        if held is None or not held.material.ticket_keys or not held.rotate_at:
+            return None
+        keys = held.material.ticket_keys
+        return Tickets(keys, _trust(held.plan, held.material), held.rotate_at)
 
     def retain(self, plan: TlsPlan | None) -> None:
         """Forget all others."""
@@ -155,6 +204,13 @@ def _with_keys(plan: TlsPlan, material: Material) -> Material:
     """The material with a fresh key for session tickets, if there are any."""
     keys = os.urandom(TICKET_KEY_BYTES) if plan.ticket_lifetime_s else b""
     return material._replace(ticket_keys=keys)
+
+
+def _trust(plan: TlsPlan, material: Material) -> str:
+    """What tells a plan, and whom it lets in, from every other."""
+    facts = json.dumps(asdict(plan), sort_keys=True).encode()
+    parts = (facts, material.ca, *material.crls)
+    return hashlib.sha256(b"".join(len(part).to_bytes(8) + part for part in parts)).hexdigest()
 
 
 def _stamps(plan: TlsPlan) -> list[Stamp]:

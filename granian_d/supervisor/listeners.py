@@ -1,7 +1,8 @@
 """The listening sockets: opened before any worker, owned by the master, never closed while wanted.
 
 A socket is known by its plan's key. What stays from one plan to the next stays open, so no
-connection in its queue is lost; what a failed reload opened is closed again.
+connection in its queue is lost; what a failed reload opened is closed again. What we opened
+ourselves is offered to the service manager, which keeps it open over a restart of the master.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ from typing import TYPE_CHECKING
 
 from granian_d.errors import ListenError
 from granian_d.systemd.activation import InheritedSocket, check_listening
+from granian_d.systemd.fdstore import listener_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from granian_d.plan import ListenerPlan
+    from granian_d.systemd.fdstore import FdStore
 
 
 class Listeners:
@@ -26,14 +29,17 @@ class Listeners:
 
     Args:
         inherited: the sockets that the service manager passed.
+        store: where it keeps the others, if it does.
     """
 
-    __slots__ = ("_held", "_inherited", "_inodes")
+    __slots__ = ("_held", "_inherited", "_inodes", "_kept", "_store")
 
-    def __init__(self, inherited: Sequence[InheritedSocket]) -> None:
+    def __init__(self, inherited: Sequence[InheritedSocket], store: FdStore | None = None) -> None:
         self._inherited = tuple(inherited)
+        self._store = store if store is not None and store.exists else None
         self._held: dict[str, tuple[socket.socket, ...]] = {}
         self._inodes: dict[str, tuple[int, int]] = {}  # of the unix sockets we made, by path
+        self._kept: dict[str, str] = {}  # names in the manager's store, by key
 
     def open(self, plans: Iterable[ListenerPlan]) -> tuple[str, ...]:
         """Open what is not open yet; all of it or nothing.
@@ -50,6 +56,7 @@ class Listeners:
             for plan in wanted:
                 self._open_or_adjust(plan)
         except ListenError:
+            self._leave(set(self._kept) & set(new))  # the next start may want them
             self.retain(set(self._held) - set(new))
             raise
         return new
@@ -58,9 +65,56 @@ class Listeners:
         """Close all but these; unlink the unix sockets among them that are ours."""
         wanted = set(keys)
         for key in [key for key in self._held if key not in wanted]:
+            self._forget(key)
             for sock in self._held.pop(key):
                 self._unlink(sock)
                 sock.close()
+
+    def leave(self) -> None:
+        """The service ends: close all. What the manager keeps is for the next start, with its path;
+        where it keeps nothing, that start takes over what is left there."""
+        self._leave(set(self._kept))
+        self.retain(())
+
+    def _leave(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            del self._kept[key]
+            for sock in self._held.pop(key, ()):
+                sock.close()
+
+    def keep(self, plans: Iterable[ListenerPlan]) -> None:
+        """Offer the manager what we opened for these plans."""
+        for plan in plans:
+            if self._store is None or plan.kind not in ("tcp", "unix"):
+                continue
+            name = listener_name(plan.key)
+            if (inode := self._inodes.get(plan.path)) is not None:
+                name += "@" + _mark(inode)
+            if self._kept.get(plan.key) != name:
+                self._forget(plan.key)
+                self._kept[plan.key] = name
+                self._store.put(name, self._held[plan.key][0].fileno())
+
+    def held(self) -> Mapping[str, tuple[socket.socket, ...]]:
+        """All that are open, by key."""
+        return self._held
+
+    def inodes(self) -> Mapping[str, tuple[int, int]]:
+        """Device and inode of the unix sockets that we made, by path."""
+        return self._inodes
+
+    def inherited(self) -> tuple[InheritedSocket, ...]:
+        """The sockets that the service manager passed."""
+        return self._inherited
+
+    def adopt(
+        self,
+        held: Mapping[str, tuple[socket.socket, ...]],
+        inodes: Mapping[str, tuple[int, int]],
+    ) -> None:
+        """Go on with what this process' last program had open."""
+        self._held = dict(held)
+        self._inodes = dict(inodes)
 
     def sockets(self, plans: Iterable[ListenerPlan]) -> tuple[socket.socket, ...]:
         """The sockets of a plan's listeners."""
@@ -85,7 +139,7 @@ class Listeners:
     def _open_or_adjust(self, plan: ListenerPlan) -> None:
         try:
             if plan.key in self._held and not self._is_lost(plan):
-                self._adjust(plan)
+                self._adjust(plan, self._held[plan.key])
             else:
                 fresh = self._open_one(plan)
                 for sock in self._held.get(plan.key, ()):
@@ -100,21 +154,53 @@ class Listeners:
         made = self._inodes.get(plan.path)
         return made is not None and made != _inode(plan.path)
 
-    def _adjust(self, plan: ListenerPlan) -> None:
+    def _adjust(self, plan: ListenerPlan, sockets: Iterable[socket.socket]) -> None:
         """Apply to an open socket what a new plan may change without losing its queue."""
         if plan.path in self._inodes:
             _set_access(plan.path, plan)
         if plan.kind in ("tcp", "unix"):
-            for sock in self._held[plan.key]:
+            for sock in sockets:
                 sock.listen(plan.backlog)
 
     def _open_one(self, plan: ListenerPlan) -> tuple[socket.socket, ...]:
         if plan.kind == "systemd":
             return self._open_inherited(plan)
+        if (stored := self._take_stored(plan)) is not None:
+            return (stored,)
         open_one = {"tcp": _open_tcp, "unix": self._open_unix, "fd": _open_fd}[plan.kind]
         sock = open_one(plan)
         sock.setblocking(False)
         return (sock,)
+
+    def _take_stored(self, plan: ListenerPlan) -> socket.socket | None:
+        """The socket that the manager has kept for this plan, if it still is what is wanted."""
+        found = self._store.take(listener_name(plan.key)) if self._store is not None else None
+        if found is None or self._store is None:
+            return None
+        try:
+            check_listening(found.fd, plan.key)
+            sock = socket.socket(fileno=found.fd)
+        except (ListenError, OSError):
+            os.close(found.fd)
+            self._store.remove(found.name)
+            return None
+        inode = _inode(plan.path) if plan.kind == "unix" and plan.path[:1] != "@" else None
+        if not _fits(sock, plan) or found.mark != ("" if inode is None else _mark(inode)):
+            sock.close()
+            self._store.remove(found.name)
+            return None
+        if inode is not None:
+            self._inodes[plan.path] = inode
+        self._kept[plan.key] = found.name
+        sock.setblocking(False)
+        self._adjust(plan, (sock,))
+        return sock
+
+    def _forget(self, key: str) -> None:
+        """Have the manager keep it no more: its duplicate would hold open what we close."""
+        name = self._kept.pop(key, None)
+        if name is not None and self._store is not None:
+            self._store.remove(name)
 
     def _open_inherited(self, plan: ListenerPlan) -> tuple[socket.socket, ...]:
         chosen = [s for s in self._inherited if plan.name in ("", s.name)]
@@ -171,6 +257,24 @@ def _queue_length(sock: socket.socket) -> int:
     """Of a listening socket, tcp_info tells it in the field tcpi_unacked; ss(8) shows it, too."""
     facts = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 28)
     return int(struct.unpack_from("=I", facts, 24)[0])
+
+
+def _fits(sock: socket.socket, plan: ListenerPlan) -> bool:
+    """A socket that was kept is bound to the address that is wanted."""
+    name = sock.getsockname()
+    if plan.kind == "unix":
+        path = os.fsdecode(name) if sock.family == socket.AF_UNIX else ""
+        wanted = "\0" + plan.path[1:] if plan.path.startswith("@") else plan.path + "~"
+        return path == wanted
+    family = socket.AF_INET6 if ":" in plan.host else socket.AF_INET
+    if sock.family != family or plan.port not in (0, name[1]):
+        return False
+    return socket.inet_pton(family, name[0]) == socket.inet_pton(family, plan.host)
+
+
+def _mark(inode: tuple[int, int]) -> str:
+    """What tells a unix socket's path from another one of that name."""
+    return "{:x}.{:x}".format(*inode)
 
 
 def _open_tcp(plan: ListenerPlan) -> socket.socket:

@@ -13,6 +13,7 @@ from granian_d.observe.scoreboard import ACTIVE, HEALTHS, LAST_NS
 from granian_d.supervisor import child, pid_file
 from granian_d.supervisor.listeners import Listeners, describe
 from granian_d.supervisor.nursery import MOLD_SLOT, Nursery
+from granian_d.supervisor.safekeeping import Safekeeping
 from granian_d.supervisor.vocabulary import (
     Announce,
     CloseListeners,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from granian_d.supervisor.child import Child, PlannerProcess
     from granian_d.supervisor.reception import Reception
     from granian_d.systemd.activation import InheritedSocket
+    from granian_d.systemd.fdstore import FdStore
     from granian_d.systemd.notify import Notifier
 
     Supplies = tuple[DaemonPlan, tuple[tuple[ListenerPlan, socket.socket], ...], object]
@@ -93,6 +95,7 @@ class Launch(NamedTuple):
     inherited: tuple[InheritedSocket, ...]
     notifier: Notifier
     scoreboard: Scoreboard
+    store: FdStore
 
 
 class OsCalls:
@@ -102,7 +105,8 @@ class OsCalls:
         self.runtime = launch.runtime
         self.notifier = launch.notifier
         self.scoreboard = launch.scoreboard
-        self.listeners = Listeners(launch.inherited)
+        self.listeners = Listeners(launch.inherited, launch.store)
+        self._safekeeping = Safekeeping(launch.store)
         self._certificates: Certificates | None = None  # until a plan has TLS
         self.reception: Reception | None = None  # where a plan has a control socket
         self.nursery = Nursery(self)
@@ -166,11 +170,13 @@ class OsCalls:
         self.plans[generation] = plan
         if plan.pool.preload:
             self.runtime.adopt_orphans()
+        self.listeners.keep(plan.listeners)
         if first:
             self.runtime.adopt_logs(plan)
             self.runtime.set_title(f"granian-d: master [{plan.master.process_name}]")
             self.open_reception(plan.master.control_socket)
             self.runtime.warm(plan)
+            self._safekeeping.begin(self.scoreboard)
             self.report(Report("starting", {"version": plan.version, "pid": self.master_pid}))
             self._report_listening(plan)
 
@@ -219,6 +225,10 @@ class OsCalls:
         """Have workers use certificates that have changed on disk, and fresh ticket keys."""
         if self._certificates is not None:
             self._tell_renewals(self._certificates.look(now))
+            if self.plans:
+                plan = self.plans[min(self.plans)].tls  # of the committed generation
+                self._safekeeping.keep_tickets(self._certificates.tickets(plan))
+        self._safekeeping.flush()
 
     def _adopt_certificates(self, plan: DaemonPlan) -> None:
         if plan.tls is None:
@@ -228,7 +238,8 @@ class OsCalls:
             from granian_d.supervisor.certificates import Certificates  # noqa: PLC0415 - as above
 
             self._certificates = Certificates()
-        self._tell_renewals([self._certificates.adopt(plan.tls)])
+        tickets = self._safekeeping.take_tickets()
+        self._tell_renewals([self._certificates.adopt(plan.tls, tickets)])
 
     def _tell_renewals(self, renewals: Iterable[Renewal | None]) -> None:
         for renewal in filter(None, renewals):
@@ -281,6 +292,7 @@ class OsCalls:
         if self.reception is not None:
             self.reception.leave()
         self.notifier.close()
+        self._safekeeping.close()
         self.listeners.close_others(() if post.slot == MOLD_SLOT else plan.listeners)
         for planner in self.planners:
             planner.close()
@@ -338,7 +350,7 @@ class OsCalls:
         self.scoreboard.health[0] = HEALTHS.index(command.health)
 
     def _close_listeners(self, _: CloseListeners) -> None:
-        self.listeners.retain(())
+        self.listeners.leave()
 
     def _reopen_logs(self, _: ReopenLogs) -> None:
         files = self.runtime.reopen_logs()
@@ -363,7 +375,8 @@ class OsCalls:
                 self.report(Report("listening", {"address": address}))
 
     def _exit(self, command: Exit) -> None:
-        self.listeners.retain(())
+        self.listeners.leave()
+        self._safekeeping.flush()
         if self.reception is not None:
             self.reception.close()
             self.reception = None

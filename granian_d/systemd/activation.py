@@ -7,6 +7,7 @@ import socket
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from granian_d.errors import ListenError
+from granian_d.systemd.fdstore import is_stored
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -17,7 +18,10 @@ VARIABLES: Final = ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "LISTEN_PIDFDI
 
 
 class InheritedSocket(NamedTuple):
-    """A listening stream socket that the manager opened: its FileDescriptorName= and descriptor."""
+    """A listening stream socket that the manager opened: its FileDescriptorName= and descriptor.
+
+    Or, by its name (fdstore.is_stored), what it has kept for us; that may be anything.
+    """
 
     name: str
     fd: int
@@ -27,8 +31,8 @@ def take_sockets(environ: MutableMapping[str, str], pid: int) -> tuple[Inherited
     """The sockets passed to this process; forgets the variables, so that no child believes them.
 
     Raises:
-        ListenError: the variables contradict themselves, or a descriptor is not a listening
-            stream socket.
+        ListenError: the variables contradict themselves, or a descriptor of a socket unit is not
+            a listening stream socket.
     """
     given = {name: environ.pop(name, "") for name in VARIABLES}
     if not given["LISTEN_FDS"] or given["LISTEN_PID"] != str(pid):
@@ -39,8 +43,9 @@ def take_sockets(environ: MutableMapping[str, str], pid: int) -> tuple[Inherited
     names = given["LISTEN_FDNAMES"].split(":") if given["LISTEN_FDNAMES"] else [UNNAMED] * count
     if len(names) != count:
         raise ListenError(f"LISTEN_FDNAMES names {len(names)} sockets, LISTEN_FDS passes {count}")
-    for fd in range(FIRST_FD, FIRST_FD + count):
-        check_listening(fd, f"socket {fd - FIRST_FD + 1} passed by the service manager")
+    for fd, name in enumerate(names, FIRST_FD):
+        if not is_stored(name):
+            check_listening(fd, f"socket {fd - FIRST_FD + 1} passed by the service manager")
         os.set_inheritable(fd, False)
     return tuple(InheritedSocket(name, FIRST_FD + index) for index, name in enumerate(names))
 

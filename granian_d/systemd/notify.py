@@ -7,13 +7,14 @@ without the stamp in the same message, Type=notify-reload waits for its timeout.
 from __future__ import annotations
 
 import os
+import socket
 import time
 from typing import TYPE_CHECKING, Final
 
 import sdnotify
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping
+    from collections.abc import MutableMapping, Sequence
 
 VARIABLES: Final = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 
@@ -34,6 +35,21 @@ class Notifier:
             environ.pop(name, None)
         self._link: sdnotify.SystemdNotifier | None = None
         self._connect()
+
+    @property
+    def is_addressed(self) -> bool:
+        """There is a manager to tell."""
+        return bool(self._address)
+
+    def variables(self, pid: int) -> dict[str, str]:
+        """What the manager's variables were, for this process' next program."""
+        if not self._address:
+            return {}
+        given = {"NOTIFY_SOCKET": self._address}
+        if self.watchdog_s:
+            given["WATCHDOG_USEC"] = str(int(self.watchdog_s * 1e6))
+            given["WATCHDOG_PID"] = str(pid)
+        return given
 
     def take_failure(self) -> str:
         """Why the manager cannot be told; "" when it can, or when that was said already."""
@@ -72,6 +88,14 @@ class Notifier:
         """Ask for `seconds` more, from now, before a start, reload or stop counts as failed."""
         self._send(f"EXTEND_TIMEOUT_USEC={int(seconds * 1e6)}")
 
+    def keep(self, name: str, fd: int) -> bool:
+        """Have a descriptor stored under a name; False when the manager does not read now."""
+        return self._pass(f"FDSTORE=1\nFDNAME={name}", [fd])
+
+    def drop(self, name: str) -> bool:
+        """Have what is stored under a name forgotten; False when the manager does not read now."""
+        return self._pass(f"FDSTOREREMOVE=1\nFDNAME={name}", [])
+
     def close(self) -> None:
         """Let go of the socket (in a child, which must not speak in the master's name)."""
         self._address = ""
@@ -100,6 +124,24 @@ class Notifier:
         if not self._attempt(octets):
             self._connect()
             self._attempt(octets)
+
+    def _pass(self, message: str, fds: Sequence[int]) -> bool:
+        """Send a datagram with descriptors, for which sdnotify has no call; True when it went, or
+        when there is nobody to send it to."""
+        for _ in range(2):
+            if self._link is not None:
+                try:
+                    socket.send_fds(self._link.socket, [message.encode("ascii")], fds)
+                except BlockingIOError:
+                    return False
+                except OSError as error:
+                    self._failure = str(error)
+                    self._link.socket.close()
+                    self._link = None
+                else:
+                    return True
+            self._connect()
+        return not self._address
 
     def _attempt(self, octets: str) -> bool:
         if self._link is None:

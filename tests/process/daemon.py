@@ -33,6 +33,7 @@ class Daemon:
         sockets: listening sockets by FileDescriptorName, passed as systemd would.
         environ: further environment variables.
         watchdog_s: WATCHDOG_USEC in seconds.
+        store_max: FileDescriptorStoreMax: so many descriptors are kept from one run to the next.
     """
 
     def __init__(
@@ -43,7 +44,10 @@ class Daemon:
         sockets: dict[str, socket.socket] | None = None,
         environ: dict[str, str] | None = None,
         watchdog_s: float = 0.0,
+        store_max: int = 0,
     ) -> None:
+        self.store_max = store_max
+        self.store: list[tuple[str, int]] = []  # name and descriptor, as systemd holds them
         self.directory = directory
         self.config = directory / "app.toml"
         if config is not None:
@@ -86,11 +90,13 @@ class Daemon:
         }
         if self.watchdog_s:
             environ["WATCHDOG_USEC"] = str(int(self.watchdog_s * 1e6))
-        if self.sockets:
-            environ["LISTEN_FDS"] = str(len(self.sockets))
-            environ["LISTEN_FDNAMES"] = ":".join(self.sockets)
+        # As systemd: first the sockets of units, behind them what is stored.
+        passed = [(name, sock.fileno()) for name, sock in self.sockets.items()] + self.store
+        if passed:
+            environ["LISTEN_FDS"] = str(len(passed))
+            environ["LISTEN_FDNAMES"] = ":".join(name for name, _ in passed)
         command = [sys.executable, "-m", "granian_d", *self.arguments]
-        fds = [sock.fileno() for sock in self.sockets.values()]
+        fds = [fd for _, fd in passed]
         shim = [sys.executable, "-c", _SHIM, ",".join(map(str, fds))]
         with self.log_path.open("ab") as log, (self.directory / "stdout.log").open("ab") as out:
             self.process = subprocess.Popen(
@@ -115,6 +121,8 @@ class Daemon:
                 self.process.kill()
                 self.process.wait()
         self._notify.close()
+        for _, fd in self.store:
+            os.close(fd)
         shutil.rmtree(self._short)
 
     def signal(self, name: str) -> None:
@@ -144,8 +152,58 @@ class Daemon:
     def notifications(self) -> None:
         """Take what has arrived on the notification socket."""
         while select.select([self._notify], [], [], 0)[0]:
-            data = self._notify.recv(65536).decode()
-            self.messages.append(dict(line.split("=", 1) for line in data.splitlines()))
+            data, fds, _, _ = socket.recv_fds(self._notify, 65536, 64)
+            message = dict(line.split("=", 1) for line in data.decode().splitlines())
+            self.messages.append(message)
+            self._keep(message, fds)
+
+    def _keep(self, message: dict[str, str], fds: list[int]) -> None:
+        """What systemd does with FDSTORE and FDSTOREREMOVE (service.c: service_add_fd_store)."""
+        name = message.get("FDNAME", "stored")
+        assert ":" not in name
+        assert name.isascii()
+        assert name.isprintable()
+        assert len(name) <= 255
+        assert bool(fds) == ("FDSTORE" in message), "descriptors come with FDSTORE only"
+        for fd in fds:
+            if len(self.store) < self.store_max and not any(
+                same(fd, kept) for _, kept in self.store
+            ):
+                self.store.append((name, fd))
+            else:
+                os.close(fd)
+        if "FDSTOREREMOVE" in message:
+            for entry in [entry for entry in self.store if entry[0] == name]:
+                self.store.remove(entry)
+                os.close(entry[1])
+
+    def wait_for_store(self, *names: str) -> None:
+        """Return when exactly these are stored; "@..." behind a name counts for nothing."""
+
+        def holds() -> bool:
+            self.notifications()
+            return sorted(self.stored) == sorted(names)
+
+        wait_until(holds, lambda: f"stored: {self.stored}")
+
+    @property
+    def stored(self) -> list[str]:
+        return [name.partition("@")[0] for name, _ in self.store]
+
+    def store_name(self, fd: int) -> str:
+        return next(name for name, kept in self.store if kept == fd)
+
+    def restart(self) -> None:
+        """What `systemctl restart` does; waits until it serves again."""
+        assert self.stop() == 0
+        self.start_again()
+
+    def start_again(self) -> None:
+        """Start it after an end, with what is stored; waits until it serves."""
+        self.notifications()
+        since = len(self.messages)
+        self.start()
+        self.wait_for("READY=1", since)
 
     def wait_for(self, wanted: str, since: int = 0) -> dict[str, str]:
         """The first message from number `since` on that holds `wanted` ("KEY" or "KEY=value")."""
@@ -267,6 +325,11 @@ def wait_until(holds, otherwise=lambda: "it never came true") -> None:
         if time.monotonic() > end:
             raise AssertionError(otherwise())
         time.sleep(0.01)
+
+
+def same(one: int, other: int) -> bool:
+    """Two descriptors of one file or socket (what kcmp(2) would say, near enough)."""
+    return os.fstat(one)[:3] == os.fstat(other)[:3]
 
 
 def alive(pid: int) -> bool:

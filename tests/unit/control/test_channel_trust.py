@@ -58,8 +58,9 @@ def test_what_only_another_release_knows_is_passed_over():
         socket.send_fds(theirs, [b'{"kind": "Sing", "song": "x"}'], [passed])
         theirs.send(b'{"kind": "Ready", "mood": 1}')
         theirs.send(b'{"kind": "Sing"}')
-        theirs.send(b'{"kind": "Drain", "budget_s": 1, "idle_s": null, "restarting": true,'
-                    b' "stream_s": 2}')
+        theirs.send(
+            b'{"kind": "Drain", "budget_s": 1, "idle_s": null, "restarting": true, "stream_s": 2}'
+        )
         assert channel.receive() == (Ready(), [])
         assert channel.receive() == (Drain(1, None, True, 2, heir=False), [])
         assert channel.receive() is None

@@ -13,6 +13,7 @@ from granian_d.observe.scoreboard import ROWS, Scoreboard
 from granian_d.supervisor import child
 from granian_d.supervisor.os_calls import Launch, OsCalls
 from granian_d.supervisor.vocabulary import Spawn, WorkerExited
+from granian_d.systemd.fdstore import FdStore
 from granian_d.systemd.notify import Notifier
 from tests.unit.plan import specimens
 from tests.unit.supervisor.processes import in_a_child, open_fds, status_of
@@ -78,7 +79,8 @@ def test_a_worker_that_cannot_be_watched_is_as_if_it_had_not_been_forked():
 
         runtime = SimpleNamespace(serve=serve, log=SimpleNamespace(event=lambda *_, **__: None))
         board = Scoreboard()
-        calls = OsCalls(Launch(runtime, (), Notifier({}, 0), board))
+        notifier = Notifier({}, 0)
+        calls = OsCalls(Launch(runtime, (), notifier, board, FdStore(notifier)))
         calls.plans[1] = specimens.daemon_plan()
         before = open_fds()
         allow_descriptors(2)  # the two ends of the channel
