@@ -36,12 +36,10 @@ def main() -> int:
     # The terminal's Ctrl-C reaches this process too: the master answers it, this one just ends.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     result_fd, inherited, argv = _read_command_line(sys.argv[1:])
-    # A plugin of pydantic that the application brought along has no business here.
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    answer = _answer(argv, os.environ, inherited)
+    record = answer(argv, os.environ, inherited)
     with os.fdopen(result_fd, "w", encoding="ascii") as result:
-        result.write(json.dumps(answer) + "\n")
-    return int(answer.get("exit_code", 0))
+        result.write(json.dumps(record) + "\n")
+    return int(record.get("exit_code", 0))
 
 
 def _read_command_line(words: list[str]) -> tuple[int, tuple[str, ...], list[str]]:
@@ -53,10 +51,12 @@ def _read_command_line(words: list[str]) -> tuple[int, tuple[str, ...], list[str
             raise SystemExit(_USAGE)
 
 
-def _answer(
+def answer(
     argv: Sequence[str], environ: Mapping[str, str], inherited: tuple[str, ...]
 ) -> dict[str, Any]:
-    """What the master is told."""
+    """What the master is told: one of the records above."""
+    # A plugin of pydantic that the application brought along has no business here.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:
         return _plan(argv, environ, inherited)
     except DaemonError as error:

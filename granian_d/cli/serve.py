@@ -22,6 +22,7 @@ from granian_d.observe.log import STDERR, Log, LogFile, stderr_is_journal
 from granian_d.observe.scoreboard import Scoreboard
 from granian_d.plan import LogPlan
 from granian_d.supervisor import loop
+from granian_d.supervisor.handover import VARIABLE
 from granian_d.supervisor.os_calls import Launch
 from granian_d.systemd import fdstore
 from granian_d.systemd.activation import take_sockets
@@ -33,8 +34,10 @@ if TYPE_CHECKING:
 
     from granian_d.control.channel import Post
     from granian_d.plan import DaemonPlan
+    from granian_d.supervisor.handover import Handover
     from granian_d.worker.desk import Desk
 
+SUCCESSION: Final = "granian_d.supervisor.succession"
 STDIN: Final = 0
 STDOUT: Final = 1
 
@@ -42,7 +45,16 @@ STDOUT: Final = 1
 # Only where granian-d itself was imported from there is there no other way. Found out at the
 # start: a deploy may remove the directory under a running daemon.
 _ROOT: Final = os.path.dirname(os.path.dirname(os.path.abspath(granian_d.__file__)))
-_PLANNER_FLAGS: Final = () if os.getcwd() == _ROOT else ("-P",)
+
+
+def _is_in(directory: str) -> bool:
+    try:
+        return os.getcwd() == directory
+    except FileNotFoundError:  # removed under a daemon that upgrades in place
+        return False
+
+
+_PLANNER_FLAGS: Final = () if _is_in(_ROOT) else ("-P",)
 
 # Before a plan says otherwise.
 FIRST_LOG: Final = LogPlan(enabled=True, level="info", format="auto", file="")
@@ -54,6 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _mend_inheritance()
     pid = os.getpid()
     try:
+        handover = _take_over(pid)
         passed = take_sockets(os.environ, pid)
     except DaemonError as error:
         sys.stderr.write(f"granian-d: {error}\n")
@@ -61,13 +74,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     inherited = tuple(one for one in passed if not fdstore.is_stored(one.name))
     notifier = Notifier(os.environ, pid)
     store = FdStore(notifier, (one for one in passed if fdstore.is_stored(one.name)))
-    scoreboard = _scoreboard(store)
+    if handover is not None:
+        inherited = import_module(SUCCESSION).sockets(handover)
+    scoreboard = _scoreboard(store, handover)
     runtime = Runtime(arguments, tuple(socket.name for socket in inherited), scoreboard)
-    return loop.run(Launch(runtime, inherited, notifier, scoreboard, store))
+    return loop.run(Launch(runtime, inherited, notifier, scoreboard, store, handover))
 
 
-def _scoreboard(store: FdStore) -> Scoreboard:
-    """The one that the manager has kept, so that counts go on, or a new one."""
+def _take_over(pid: int) -> Handover | None:
+    """What this process' last program left, if it has upgraded in place.
+
+    Raises:
+        DaemonError: it cannot be gone on from.
+    """
+    if VARIABLE not in os.environ:
+        return None
+    handover: Handover | None = import_module(SUCCESSION).receive(os.environ, pid)
+    return handover
+
+
+def _scoreboard(store: FdStore, handover: Handover | None) -> Scoreboard:
+    """That of the workers there are, or that the manager has kept; else a new one."""
+    if handover is not None:
+        board: Scoreboard = import_module(SUCCESSION).scoreboard(handover)
+        return board
     stored = store.take(fdstore.SCOREBOARD)
     if stored is None:
         return Scoreboard()
@@ -90,7 +120,8 @@ def _mend_inheritance() -> None:
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(fd, "w", closefd=False))
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, children would vanish unreaped
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    # Blocked signals are let through when somebody listens to them (supervisor.loop): those that
+    # came while this process upgraded in place wait for that.
 
 
 def planner_command(fd: int, inherited: Sequence[str], arguments: Sequence[str]) -> list[str]:
@@ -104,6 +135,22 @@ def planner_command(fd: int, inherited: Sequence[str], arguments: Sequence[str])
     names = json.dumps(list(inherited))
     planner = [*_PLANNER_FLAGS, "-m", "granian_d.cli.planner", str(fd), names, "--", *arguments]
     return [sys.executable, *planner]
+
+
+def check_command(
+    fd: int, state: int, inherited: Sequence[str], arguments: Sequence[str]
+) -> list[str]:
+    """The command line of the check; see planner_command.
+
+    Args:
+        fd: descriptor it answers on.
+        state: descriptor of what would be handed over.
+        inherited: names of the sockets that the service manager passed.
+        arguments: those of `granian-d`.
+    """
+    words = [str(fd), str(state), os.path.abspath(sys.argv[0]), json.dumps(list(inherited))]
+    check = [*_PLANNER_FLAGS, "-m", "granian_d.cli.check", *words, "--", *arguments]
+    return [sys.executable, *check]
 
 
 class Runtime:
@@ -123,6 +170,10 @@ class Runtime:
     def planner_command(self, fd: int) -> Sequence[str]:
         """The command line of the planner that answers on `fd`."""
         return planner_command(fd, self._inherited, self._arguments)
+
+    def check_command(self, fd: int, state: int) -> Sequence[str]:
+        """The command line of the check that answers on `fd` and reads what is in `state`."""
+        return check_command(fd, state, self._inherited, self._arguments)
 
     def set_title(self, text: str) -> None:
         """Name this process."""

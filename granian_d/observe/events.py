@@ -60,6 +60,10 @@ EVENTS: Final[dict[str, tuple[str, str]]] = {
     "reload_superseded": ("info", "Reloading: the reload before is given up for this one"),
     "upgrade_began": ("info", "Upgrading: trying the granian-d on disk"),
     "upgrading": ("info", "Upgrading: it can take over"),
+    "upgraded": (
+        "info",
+        "Upgraded in place: granian-d {before} became {version} (main PID: {pid})",
+    ),
     "upgrade_failed": ("error", "Upgrade failed, this granian-d goes on: {reason}"),
     "restart_needed": ("warning", "Changed, but read at start only: {options} (restart to apply)"),
     # workers

@@ -20,7 +20,7 @@ from granian_d.plan.model import (
     WebSocketLimits,
     WorkerPlan,
 )
-from granian_d.plan.wire import decode, encode
+from granian_d.plan.wire import adapt, decode, encode
 
 __all__ = [
     "MOST_DRAINING",
@@ -41,6 +41,7 @@ __all__ = [
     "TlsPlan",
     "WebSocketLimits",
     "WorkerPlan",
+    "adapt",
     "decode",
     "encode",
 ]

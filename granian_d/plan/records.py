@@ -35,10 +35,7 @@ STRICT: Final = Reading()
 
 
 def build(kind: Any, value: Any, where: str, reading: Reading = STRICT) -> Any:
-    """`value` as the annotation `kind` wants it, records rebuilt.
-
-    Args:
-        where: its name, for a fault.
+    """`value` as the annotation `kind` wants it, records rebuilt; `where` is its name in a fault.
 
     Raises:
         TypeError: it is something else, or fields differ.
@@ -115,7 +112,8 @@ def _has_default(field: dataclasses.Field[Any]) -> bool:
 
 def spares_of(record: Any) -> dict[type, Any]:
     """The record and those in its fields, by their types. What stands in lists stands for nothing
-    but itself and is left out."""
+    but itself and is left out.
+    """
     found = {type(record): record}
     for field in dataclasses.fields(record):
         value = getattr(record, field.name)

@@ -57,7 +57,7 @@ class Tickets(NamedTuple):
     Attributes:
         keys: 80 octets, a secret.
         trust: what tells the plan, and whom it lets in, from every other.
-        rotate_at: when they are to be replaced, CLOCK_MONOTONIC.
+        rotate_at: when they are to be replaced, CLOCK_MONOTONIC; 0.0 before the first look.
     """
 
     keys: bytes
@@ -109,9 +109,8 @@ class Certificates:
     def adopt(self, plan: TlsPlan, tickets: Tickets | None = None) -> Renewal | None:
         """Read the files of a plan. One that is known keeps its contexts if they are the same.
 
-        Args:
-            tickets: the key of a program before this one. It is used on, unless the plan is another
-                or lets in others: see _renew.
+        `tickets` hold the key of a program before this one. It is used on, unless the plan is
+        another or lets in others: see _renew.
 
         Raises:
             TlsFault: they cannot be used; nothing has changed.
@@ -134,9 +133,9 @@ class Certificates:
         return None
 
     def tickets(self, plan: TlsPlan | None) -> Tickets | None:
-        """The key in use for a plan; None for none, or before the first look."""
+        """The key in use for a plan; None for none."""
         held = None if plan is None else self._held.get(plan)
-        if held is None or not held.material.ticket_keys or not held.rotate_at:
+        if held is None or not held.material.ticket_keys:
             return None
         keys = held.material.ticket_keys
         return Tickets(keys, _trust(held.plan, held.material), held.rotate_at)

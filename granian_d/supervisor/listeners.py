@@ -72,7 +72,8 @@ class Listeners:
 
     def leave(self) -> None:
         """The service ends: close all. What the manager keeps is for the next start, with its path;
-        where it keeps nothing, that start takes over what is left there."""
+        where it keeps nothing, that start takes over what is left there.
+        """
         self._leave(set(self._kept))
         self.retain(())
 

@@ -12,6 +12,7 @@ import os
 import selectors
 import signal
 import time
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from granian_d.control.channel import Born, Closed, Dumped, Failed, Gone, Leaving, Molded, Ready
@@ -19,7 +20,7 @@ from granian_d.errors import DaemonError
 from granian_d.observe import scoreboard as columns
 from granian_d.plan import decode
 from granian_d.supervisor import child, policy
-from granian_d.supervisor.decide import decide, start
+from granian_d.supervisor.decide import decide, resume, start
 from granian_d.supervisor.footprint import footprint
 from granian_d.supervisor.nursery import NOT_BORN
 from granian_d.supervisor.os_calls import Launch, OsCalls
@@ -47,8 +48,12 @@ if TYPE_CHECKING:
 
     from granian_d.control.channel import Message
     from granian_d.supervisor.child import PlannerProcess
+    from granian_d.supervisor.handover import Handover
+    from granian_d.supervisor.roster import Roster
 
 T = TypeVar("T")
+
+SUCCESSION = "granian_d.supervisor.succession"  # no need of it in a master that has taken over none
 
 MESSAGES_A_TURN = 16  # a worker that floods its channel must not keep the master from the others
 
@@ -69,6 +74,8 @@ class _Loop:
         self._hands = OsCalls(launch)
         self._hands.on_fork(self._close)
         self._nursery = self._hands.nursery
+        self._hands.upgrader.knowledge = lambda: (self._roster, self._generation)
+        self._handover = launch.handover
         self._selector = selectors.DefaultSelector()
         self._wake_reader, self._wake_writer = os.pipe()
         self._mute: set[int] = set()  # workers that have closed their channel and not exited yet
@@ -82,7 +89,10 @@ class _Loop:
     def run(self) -> int:
         self._listen_to_signals()
         self._next_tick = time.monotonic() + self._tick_s
-        self._roster, commands = start(time.monotonic())
+        if self._handover is None:
+            self._roster, commands = start(time.monotonic())
+        else:
+            self._roster, commands = self._take_over(self._handover)
         self._carry_out(commands)
         while self._hands.exit_code is None:
             for event in self._wait():
@@ -104,6 +114,8 @@ class _Loop:
         self._watch()
         while self._hands.news:
             self._turn(self._hands.news.pop(0))
+        if self._hands.upgrader.wanted:
+            self._turn(self._hands.upgrader.execute(self._wake_reader))
 
     # --- what came ---------------------------------------------------------------------------
 
@@ -130,6 +142,7 @@ class _Loop:
             self._hands.look_at_callers(now)
             if not self._nursery.expecting:  # else a stranger may be the one who is expected
                 child.reap_strangers(self._hands.pids())
+        self._hands.upgrader.vouch()
         children = self._hands.children
         vitals = {n: _vitals(self._hands.scoreboard.row(c.row)) for n, c in children.items()}
         if self._weighs(now):
@@ -153,6 +166,9 @@ class _Loop:
         for name in SIGNALS:
             signal.signal(getattr(signal, f"SIG{name}"), _heard_by_the_wakeup_pipe)
         signal.set_wakeup_fd(self._wake_writer, warn_on_full_buffer=False)
+        signal.pthread_sigmask(
+            signal.SIG_SETMASK, ()
+        )  # a parent, or our last program, blocked them
         self._selector.register(self._wake_reader, selectors.EVENT_READ, self._hear_signals)
 
     def _hear_signals(self) -> Iterator[Event]:
@@ -266,6 +282,8 @@ class _Loop:
         if planner is self._hands.planner:
             self._hands.planner = None
             yield self._judge_answer(bytes(planner.answer), how)
+        elif planner is self._hands.upgrader.check:
+            yield self._hands.upgrader.judge(planner, how)
 
     def _judge_answer(self, answer: bytes, how: str) -> Event:
         """The planner's answer as an event; a good plan is adopted first."""
@@ -286,6 +304,14 @@ class _Loop:
             return PlanFailed(str(error), error.exit_code)
         self._generation += 1
         return PlanMade(self._generation, plan.pool)
+
+    def _take_over(self, handover: Handover) -> tuple[Roster, list[Command]]:
+        """Go on where this process' last program has left off."""
+        self._roster, self._generation = handover.roster, handover.generation
+        for event in import_module(SUCCESSION).adopt(self._hands, handover):
+            self._turn(event)
+        self._handover = None
+        return resume(self._roster, time.monotonic())
 
     # --- telling others ------------------------------------------------------------------------
 

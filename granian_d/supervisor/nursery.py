@@ -93,6 +93,23 @@ class Nursery:
         """A worker or a mold."""
         return self.children.get(number) or self.molds[number]
 
+    def take_over(self, number: int, one: Child, *, heir: bool, mold: int) -> None:
+        """Go on with a child of this process' last program.
+
+        Args:
+            number: of it.
+            one: what is held of it.
+            heir: it was told to become a mold.
+            mold: that forks it, if it is not born yet.
+        """
+        (self.molds if one.slot == MOLD_SLOT else self.children)[number] = one
+        if heir:
+            self._heirs[number] = True
+        if one.pid == UNBORN:
+            self._expected[mold].add(number)
+        else:
+            self.pids[number] = one.pid
+
     @property
     def expecting(self) -> bool:
         """A worker is on its way of which only its mold knows who it is."""
@@ -162,6 +179,7 @@ class Nursery:
         if command.mold not in self.molds:
             raise OSError(errno.ESRCH, "its mold has gone")
         number, slot, generation = command.worker, command.slot, command.generation
+        _, listening, _ = self._house.supplies(generation)
         ours, theirs = Channel.pair()
         try:
             row = self._house.scoreboard.take()
@@ -170,7 +188,6 @@ class Nursery:
             theirs.close()
             raise
         self.children[number] = Child(UNBORN, -1, ours, row, slot, generation)
-        _, listening, _ = self._house.supplies(generation)
         listeners = tuple(sock for _, sock in listening)
         self._orders.append(_Order(command.mold, Fork(number, slot, row), theirs, listeners))
         self._send_orders(command.mold)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import time
@@ -14,6 +15,7 @@ from granian_d.supervisor import child, pid_file
 from granian_d.supervisor.listeners import Listeners, describe
 from granian_d.supervisor.nursery import MOLD_SLOT, Nursery
 from granian_d.supervisor.safekeeping import Safekeeping
+from granian_d.supervisor.upgrade import Upgrader
 from granian_d.supervisor.vocabulary import (
     Announce,
     CloseListeners,
@@ -30,9 +32,11 @@ from granian_d.supervisor.vocabulary import (
     Report,
     ShowHealth,
     Spawn,
+    StartCheck,
     StartMold,
     StartPlanner,
     StopPlanner,
+    Upgrade,
     Verdict,
 )
 
@@ -46,6 +50,7 @@ if TYPE_CHECKING:
     from granian_d.plan import DaemonPlan, ListenerPlan
     from granian_d.supervisor.certificates import Certificates, Renewal
     from granian_d.supervisor.child import Child, PlannerProcess
+    from granian_d.supervisor.handover import Handover
     from granian_d.supervisor.reception import Reception
     from granian_d.systemd.activation import InheritedSocket
     from granian_d.systemd.fdstore import FdStore
@@ -61,6 +66,9 @@ class Runtime(Protocol):
 
     def planner_command(self, fd: int) -> Sequence[str]:
         """The command line of the planner that answers on `fd`."""
+
+    def check_command(self, fd: int, state: int) -> Sequence[str]:
+        """The command line of the check that answers on `fd` and reads what is in `state`."""
 
     def open_logs(self, plan: DaemonPlan) -> None:
         """Open the plan's log files, for workers that are forked from now on.
@@ -96,6 +104,7 @@ class Launch(NamedTuple):
     notifier: Notifier
     scoreboard: Scoreboard
     store: FdStore
+    handover: Handover | None = None
 
 
 class OsCalls:
@@ -106,8 +115,9 @@ class OsCalls:
         self.notifier = launch.notifier
         self.scoreboard = launch.scoreboard
         self.listeners = Listeners(launch.inherited, launch.store)
-        self._safekeeping = Safekeeping(launch.store)
-        self._certificates: Certificates | None = None  # until a plan has TLS
+        self.safekeeping = Safekeeping(launch.store)
+        self.upgrader = Upgrader(self)
+        self.certificates: Certificates | None = None  # until a plan has TLS
         self.reception: Reception | None = None  # where a plan has a control socket
         self.nursery = Nursery(self)
         self.children = self.nursery.children
@@ -118,11 +128,13 @@ class OsCalls:
         self.news: list[Event] = []  # what carrying out a command has brought about at once
         self.exit_code: int | None = None
         self.master_pid = os.getpid()
-        self._pid_file = ""
+        self.pid_file = ""
         self._on_fork: Callable[[], None] = lambda: None
         self._hands: Final[Mapping[type, Callable[[Any], None]]] = {
             StartPlanner: self._start_planner,
             StopPlanner: self._stop_planner,
+            StartCheck: self.upgrader.start_check,
+            Upgrade: self.upgrader.want,
             Spawn: self.nursery.spawn,
             StartMold: self.nursery.start_mold,
             DismissMold: self.nursery.dismiss,
@@ -159,11 +171,11 @@ class OsCalls:
         first = not self.plans
         if first:
             pid_file.write(plan.master.pid_file, self.master_pid)
-            self._pid_file = plan.master.pid_file
+            self.pid_file = plan.master.pid_file
         try:
             self.runtime.open_logs(plan)
             self.listeners.open(plan.listeners)
-            self._adopt_certificates(plan)
+            self.adopt_certificates(plan)
         except DaemonError:
             self._keep_committed()
             raise
@@ -176,7 +188,7 @@ class OsCalls:
             self.runtime.set_title(f"granian-d: master [{plan.master.process_name}]")
             self.open_reception(plan.master.control_socket)
             self.runtime.warm(plan)
-            self._safekeeping.begin(self.scoreboard)
+            self.safekeeping.begin(self.scoreboard)
             self.report(Report("starting", {"version": plan.version, "pid": self.master_pid}))
             self._report_listening(plan)
 
@@ -223,23 +235,27 @@ class OsCalls:
 
     def look_at_certificates(self, now: float) -> None:
         """Have workers use certificates that have changed on disk, and fresh ticket keys."""
-        if self._certificates is not None:
-            self._tell_renewals(self._certificates.look(now))
-            if self.plans:
-                plan = self.plans[min(self.plans)].tls  # of the committed generation
-                self._safekeeping.keep_tickets(self._certificates.tickets(plan))
-        self._safekeeping.flush()
+        if self.certificates is not None:
+            self._tell_renewals(self.certificates.look(now))
+            if committed := self.plans.get(min(self.plans, default=0)):
+                self.safekeeping.keep_tickets(self.certificates.tickets(committed.tls))
+        self.safekeeping.flush()
 
-    def _adopt_certificates(self, plan: DaemonPlan) -> None:
+    def adopt_certificates(self, plan: DaemonPlan) -> None:
+        """Have contexts of OpenSSL for a plan.
+
+        Raises:
+            TlsFault: its files cannot be used.
+        """
         if plan.tls is None:
             return
-        if self._certificates is None:
+        if self.certificates is None:
             # OpenSSL is a tenth of the master's memory: only where it is wanted.
             from granian_d.supervisor.certificates import Certificates  # noqa: PLC0415 - as above
 
-            self._certificates = Certificates()
-        tickets = self._safekeeping.take_tickets()
-        self._tell_renewals([self._certificates.adopt(plan.tls, tickets)])
+            self.certificates = Certificates()
+        tickets = self.safekeeping.take_tickets()
+        self._tell_renewals([self.certificates.adopt(plan.tls, tickets)])
 
     def _tell_renewals(self, renewals: Iterable[Renewal | None]) -> None:
         for renewal in filter(None, renewals):
@@ -270,21 +286,27 @@ class OsCalls:
             self.planner = child.start_planner(self.runtime.planner_command)
         except OSError as error:
             self.news.append(PlanFailed(f"cannot start the planner: {error.strerror}", 71))
-            return
-        self.planners.append(self.planner)
+        else:
+            self.planners.append(self.planner)
 
     def _stop_planner(self, _: StopPlanner) -> None:
-        if self.planner is not None:
-            signal.pidfd_send_signal(self.planner.pidfd, signal.SIGKILL)
-            self.planner = None
+        for process in filter(None, (self.planner, self.upgrader.check)):
+            signal.pidfd_send_signal(process.pidfd, signal.SIGKILL)
+        self.planner = self.upgrader.check = None
 
     def supplies(self, generation: int) -> Supplies:
-        """What children of a generation are given: plan, sockets, contexts of OpenSSL."""
-        plan = self.plans[generation]
+        """What children of a generation are given: plan, sockets, contexts of OpenSSL.
+
+        Raises:
+            OSError: this release could not read the plan.
+        """
+        plan = self.plans.get(generation)
+        if plan is None:  # of another release: see handover.plans_of
+            raise OSError(errno.ENODATA, "its plan cannot be read any more")
         listeners = tuple(
             (entry, sock) for entry in plan.listeners for sock in self.listeners.sockets([entry])
         )
-        return plan, listeners, self._certificates and self._certificates.contexts(plan.tls)
+        return plan, listeners, self.certificates and self.certificates.contexts(plan.tls)
 
     def live(self, plan: DaemonPlan, post: Post) -> int:
         """In a child: let go of everything that is the master's, and be what the post says."""
@@ -292,7 +314,7 @@ class OsCalls:
         if self.reception is not None:
             self.reception.leave()
         self.notifier.close()
-        self._safekeeping.close()
+        self.safekeeping.close()
         self.listeners.close_others(() if post.slot == MOLD_SLOT else plan.listeners)
         for planner in self.planners:
             planner.close()
@@ -331,8 +353,8 @@ class OsCalls:
         plan = self.plans[generation]
         self.plans = {generation: plan}
         self.listeners.retain(listener.key for listener in plan.listeners)
-        if self._certificates is not None:
-            self._certificates.retain(plan.tls)
+        if self.certificates is not None:
+            self.certificates.retain(plan.tls)
 
     def _announce(self, command: Announce) -> None:
         if command.phase == "ready":
@@ -376,9 +398,9 @@ class OsCalls:
 
     def _exit(self, command: Exit) -> None:
         self.listeners.leave()
-        self._safekeeping.flush()
+        self.safekeeping.flush()
         if self.reception is not None:
             self.reception.close()
             self.reception = None
-        pid_file.remove(self._pid_file, self.master_pid)
+        pid_file.remove(self.pid_file, self.master_pid)
         self.exit_code = command.code

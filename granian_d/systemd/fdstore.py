@@ -94,11 +94,7 @@ class FdStore:
         return None
 
     def put(self, name: str, fd: int, *, replace: bool = False) -> None:
-        """Have a descriptor kept.
-
-        Args:
-            replace: something else may be kept under that name.
-        """
+        """Have a descriptor kept; with `replace`, in place of what is kept under that name."""
         if self.exists and len(name) <= LONGEST_NAME:
             self._tell(name, _Order(remove=replace, fd=os.dup(fd)))
 

@@ -127,7 +127,8 @@ class Notifier:
 
     def _pass(self, message: str, fds: Sequence[int]) -> bool:
         """Send a datagram with descriptors, for which sdnotify has no call; True when it went, or
-        when there is nobody to send it to."""
+        when there is nobody to send it to.
+        """
         for _ in range(2):
             if self._link is not None:
                 try:

@@ -406,3 +406,20 @@ def kinds_of_descriptors(daemon) -> list[str]:
     """What a worker holds open, without the numbers."""
     fds = daemon.get("/environ").json["fds"].values()
     return sorted(re.sub(r"\d+", "", name) for name in fds if not name.startswith("/proc"))
+
+
+def test_an_upgrade_is_over_when_it_says_so(controlled, ctl, deploy):
+    """Who waits is handed from one program of the master to the next."""
+    daemon = controlled(2)
+    for version in ("two", "three"):
+        deploy(version)
+        code, said, _ = ctl("upgrade", "--wait")
+        assert code == 0
+        assert "Upgraded in place" in said
+        assert daemon.get().text.startswith(f"{version} ")
+    deploy("four", "\nraise RuntimeError('not today')\n")
+    code, _, said = ctl("upgrade", "--wait")
+    assert code == 70
+    assert "not today" in said
+    assert daemon.get().text.startswith("three ")
+    assert ctl.status()["master"]["pid"] == daemon.pid

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import ssl
 import tempfile
 
 import pytest
@@ -14,7 +13,7 @@ from tests.certificates import Authority
 from tests.process.conftest import CONFIG
 from tests.process.daemon import Connection, Daemon, alive, fetch, wait_until
 from tests.process.load import Load
-from tests.process.tls_client import context_for
+from tests.process.tls_client import context_for, resumed
 
 SCOREBOARD = "granian-d.scoreboard"
 TICKETS = "granian-d.tickets"
@@ -201,17 +200,6 @@ def test_nothing_is_left_to_a_manager_that_stores_nothing(keep):
         socket.create_connection(("127.0.0.1", port))
     daemon.start_again()
     assert daemon.stop() == 0
-
-
-def resumed(port: int, context: ssl.SSLContext, session: ssl.SSLSession | None):
-    """Whether a handshake resumed, and the session to do so with."""
-    with (
-        socket.create_connection(("127.0.0.1", port), 30) as raw,
-        context.wrap_socket(raw, server_hostname="localhost", session=session) as secured,
-    ):
-        secured.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        assert b" 200 " in secured.recv(65536)
-        return secured.session_reused, secured.session
 
 
 def test_sessions_of_tls_go_on_over_a_restart(tmp_path, deploy):

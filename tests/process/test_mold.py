@@ -301,3 +301,26 @@ def test_what_an_application_forks_at_import_holds_nothing(serve_preloaded, depl
     deploy("one", forks)
     daemon = serve_preloaded(1)
     assert (daemon.directory / "held").read_text() == "0"
+
+
+def test_an_upgrade_keeps_the_mold_until_another_serves(serve_preloaded, deploy):
+    """The new program's first reload fails: what replaces a worker is the old code of the mold."""
+    daemon = serve_preloaded(2)
+    kept = mold(daemon)
+    deploy("two", "\nraise RuntimeError('not today')\n")
+    since = len(daemon.messages)
+    daemon.signal("USR2")
+    daemon.wait_for("RELOADING=1", since)
+    assert "not today" in daemon.wait_for("READY=1", since)["STATUS"]
+    assert "Upgraded in place" in daemon.log
+    assert mold(daemon) == kept
+    os.kill(children(daemon, "worker")[0], signal.SIGKILL)
+    daemon.wait_for_log("Started worker-", 3)
+    assert daemon.get().text.startswith("one ")
+    deploy("three")
+    daemon.signal("USR2")
+    daemon.wait_for_log("Upgraded in place", 2)
+    daemon.wait_for_log("Reloaded: generation")
+    wait_until(lambda: not alive(kept))
+    assert daemon.get().text.startswith("three ")
+    assert daemon.stop() == 0

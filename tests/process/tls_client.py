@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from typing import TYPE_CHECKING
 
@@ -54,3 +55,14 @@ def fetch(address, context, path="/", **how) -> Answer:
         return connection.ask(path)
     finally:
         connection.close()
+
+
+def resumed(port: int, context: ssl.SSLContext, session: ssl.SSLSession | None):
+    """Whether a handshake resumed, and the session to do so with."""
+    with (
+        socket.create_connection(("127.0.0.1", port), 30) as raw,
+        context.wrap_socket(raw, server_hostname="localhost", session=session) as secured,
+    ):
+        secured.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert b" 200 " in secured.recv(65536)
+        return secured.session_reused, secured.session

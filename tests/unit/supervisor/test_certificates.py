@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from granian_d.plan import CertificatePlan, TlsPlan
-from granian_d.supervisor.certificates import Certificates
+from granian_d.supervisor.certificates import Certificates, decode_tickets, encode_tickets
 from granian_d.transport.tls_context import TlsFault, decode
 from tests.certificates import Authority
 
@@ -157,3 +157,38 @@ class TestAdoption:
         with pytest.raises(TlsFault, match="holds no certificate"):
             held.adopt(plan)
         assert held.contexts(plan) is before
+
+
+class TestTicketsOfTheProgramBefore:
+    """The key of session tickets, from one program of the master to the next."""
+
+    def test_they_are_used_on_and_replaced_when_they_were_to_be(self, held, plan):
+        tickets = held.tickets(plan)
+        assert decode_tickets(encode_tickets(tickets)) == tickets
+        after = Certificates()
+        after.adopt(plan, tickets)
+        assert after.look(50.0) == []
+        assert after.tickets(plan) == tickets
+        (renewal,) = after.look(100.0)
+        assert decode(renewal.material).ticket_keys != tickets.keys
+
+    def test_not_by_a_plan_or_authorities_that_let_in_others(self, held, plan, tmp_path):
+        tickets = held.tickets(plan)
+        for other in (replace(plan, client_certificate="required"), plan):
+            (tmp_path / "ca").write_bytes(AUTHORITY.pem if other != plan else Authority().pem)
+            after = Certificates()
+            after.adopt(other, tickets)
+            after.look(0.0)
+            assert after.tickets(other).keys != tickets.keys
+
+    def test_there_are_none_where_none_are_given_out(self, plan):
+        plan = replace(plan, ticket_lifetime_s=0.0)
+        made = Certificates()
+        made.adopt(plan)
+        made.look(0.0)
+        assert made.tickets(plan) is None
+        assert made.tickets(None) is None
+
+    @pytest.mark.parametrize("octets", [b"", b"1", b"[]", b'["zz", "", 1]', b'["00", "", 1]'])
+    def test_what_is_no_key_is_none(self, octets):
+        assert decode_tickets(octets) is None

@@ -17,7 +17,7 @@ import pytest
 
 from granian_d.cli.serve import Runtime
 from granian_d.control.channel import Born, Channel, Molded, Ready
-from granian_d.observe.scoreboard import ROWS
+from granian_d.observe.scoreboard import ROWS, Scoreboard
 from granian_d.supervisor.child import UNBORN, Child
 from granian_d.supervisor.loop import _Loop
 from granian_d.supervisor.nursery import NOT_BORN, ORDERS_AT_ONCE
@@ -41,6 +41,7 @@ from granian_d.supervisor.vocabulary import (
     WorkerLeaving,
     WorkerReady,
 )
+from granian_d.systemd.fdstore import FdStore
 from granian_d.systemd.notify import Notifier
 from granian_d.worker import identity
 from tests.process.daemon import alive
@@ -68,7 +69,8 @@ class Master:
     """The master's hands and ears."""
 
     def __init__(self, folder: Path, **worker) -> None:
-        runtime = Runtime([], ())
+        board = Scoreboard()
+        runtime = Runtime([], (), board)
         self.log = folder / "log"
         self.plan = specimens.daemon_plan(
             specimens.tcp(),
@@ -78,7 +80,7 @@ class Master:
             log=specimens.log_plan(file=str(self.log)),
         )
         notifier = Notifier({}, 0)
-        self.loop = _Loop(Launch(runtime, (), notifier, runtime.scoreboard))
+        self.loop = _Loop(Launch(runtime, (), notifier, board, FdStore(notifier)))
         self.loop._roster = Roster()
         self.hands = self.loop._hands
         self.nursery = self.hands.nursery
