@@ -44,7 +44,8 @@ def _decode(text: str, reading: Reading) -> DaemonPlan:
     try:
         plan = build(DaemonPlan, json.loads(text), "plan", reading)
     except (ValueError, TypeError) as error:
-        message = f"the plan was made by another release of granian-d ({error}): restart to use it"
+        made = "the plan was made by another release of granian-d"
+        message = f"{made} ({error}): upgrade in place to use it"
         raise ConfigError(message) from error
     assert isinstance(plan, DaemonPlan)
     return plan

@@ -135,10 +135,3 @@ def test_signals_meant_for_the_master_do_not_hurt_a_worker(serve, name):
     os.kill(worker, getattr(signal, f"SIG{name}"))
     assert daemon.get().status == 200
     assert daemon.workers() == [worker]
-
-
-def test_usr2_has_no_meaning_yet(serve):
-    daemon = serve(1)
-    daemon.signal("USR2")
-    daemon.wait_for_log("Got SIGUSR2: no meaning yet")
-    assert daemon.get().status == 200

@@ -71,3 +71,8 @@ def test_a_reload_is_over_when_the_unit_says_so():
 def test_only_the_master_is_told_to_stop():
     assert setting("KillMode") == "mixed"
     assert setting("Type") == "notify"
+
+
+def test_the_manager_keeps_what_a_restart_needs():
+    """Each listener takes a place, the scoreboard and the ticket keys one each."""
+    assert int(setting("FileDescriptorStoreMax")) >= 16

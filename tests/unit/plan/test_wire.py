@@ -140,7 +140,7 @@ def test_a_record_must_be_an_object(record, path, wrong):
 
 @pytest.mark.parametrize("text", ["", "{", "null", "[]", '"plan"', "{}", "\x00"])
 def test_what_is_no_plan_is_a_config_error_that_says_what_to_do(text):
-    with pytest.raises(ConfigError, match=r"made by another release.*restart"):
+    with pytest.raises(ConfigError, match=r"made by another release.*upgrade"):
         decode(text)
 
 
