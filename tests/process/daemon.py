@@ -20,7 +20,7 @@ import tempfile
 import time
 from pathlib import Path
 
-PATIENCE_S = 30.0  # before a test gives up on something that should happen; never a measure of it
+PATIENCE_S = 60.0  # before a test gives up on something that should happen; never a measure of it
 
 
 class Daemon:
