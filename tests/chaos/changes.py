@@ -42,7 +42,7 @@ def upgrades(stage: Stage, count: int) -> None:
     pid = stage.daemon.pid
     for _ in range(count):
         before = set(stage.serving())
-        done = stage.daemon.control("upgrade", "--wait")
+        done = stage.daemon.ask("upgrade", "--wait").finish()
         stage.expect(done.code == 0, f"exit status {done.code}: {done.text}")
         stage.expect(not before & set(stage.serving()), "an old worker serves on")
         stage.happened()

@@ -35,9 +35,21 @@ REST_S = 0.1  # of one that has lost its request, and between two slow ones
 
 
 class Seldom(Kept):
-    """Keeps a connection that is idle most of the time."""
+    """Keeps a connection that is idle most of the time, and does not look at it meanwhile.
+
+    Others see a FIN at once and dial anew. Across a network, or behind a pool that does not look,
+    it is found when the next request is on its way: here, too.
+    """
 
     kind = "seldom"
+
+    def ask(self, dialled: bool) -> None:
+        self.resume()
+        super().ask(dialled)
+
+    def _over(self, again: bool) -> None:
+        super()._over(again)
+        self.pause()
 
 
 class Pool:

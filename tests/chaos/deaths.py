@@ -50,7 +50,7 @@ def master_killed(stage: Stage, count: int) -> None:
             wait_until(lambda children=children: not any(map(_lives, children)))
             longest_s = max(longest_s, time.monotonic() - killed)
         stage.daemon.wait()
-        stage.daemon.restart()
+        stage.daemon.start_again()
         stage.happened()
     stage.expect(longest_s <= ORPHANS_S, f"workers lived on for {longest_s:.2f} s")
     stage.findings.notes.append(f"workers were gone {longest_s * 1e3:.0f} ms after SIGKILL at most")
@@ -68,7 +68,7 @@ def master_restarted(stage: Stage, count: int) -> None:
             stage.daemon.signal("TERM")
         code = stage.daemon.wait()
         stage.expect(code == 0, f"exit status {code}")
-        stage.daemon.restart()
+        stage.daemon.start_again()
         stage.happened()
 
 

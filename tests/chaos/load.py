@@ -65,6 +65,11 @@ class Load:
     def lost(self) -> int:
         return self._command("count")["lost_count"]
 
+    @property
+    def versions(self) -> set[str]:
+        """Of the application, that have answered."""
+        return set(self._command("count")["versions"])
+
     def more(self, count: int) -> None:
         """Return when so many more requests have been answered."""
         wanted = self.answered + count

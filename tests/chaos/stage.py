@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.chaos import census
+from tests.chaos.control import SOCKET, ControlledDaemon
 from tests.chaos.load import Load
-from tests.chaos.manager import SOCKET, ManagedDaemon
 from tests.process.daemon import wait_until
 
 if TYPE_CHECKING:
@@ -28,12 +28,13 @@ port = 0
 workers = {workers}
 http1.keep_alive_timeout = 20
 workers_kill_timeout = 20
-workers_stream_timeout = 12
+workers_stream_timeout = {stream_s}
 max_generations = 8
 control_socket = "{control}"
 {more}
 """
 BETWEEN = 400  # requests that are answered between two events
+STORE_MAX = 64  # FileDescriptorStoreMax= of our unit
 FIRST_STAMP = 1_700_000_000
 
 
@@ -65,9 +66,12 @@ class Stage:
         workers: their number.
         more: further lines of the configuration.
         light: load it lightly.
+        stream_s: what a worker that leaves has for answers that have begun and for WebSockets.
     """
 
-    def __init__(self, workers: int, more: str = "", *, light: bool = False) -> None:
+    def __init__(
+        self, workers: int, more: str = "", *, light: bool = False, stream_s: int = 12
+    ) -> None:
         self.workers = workers
         self.findings = Findings()
         self._light = light
@@ -79,8 +83,8 @@ class Stage:
         shutil.copy(HERE / "payload.py", self.directory)
         self.deploy()
         control = self.directory / SOCKET
-        self.config = CONFIG.format(workers=workers, more=more, control=control)
-        self.daemon = ManagedDaemon(self.directory, self.config)
+        self.config = CONFIG.format(workers=workers, more=more, control=control, stream_s=stream_s)
+        self.daemon = ControlledDaemon(self.directory, self.config, store_max=STORE_MAX)
 
     def __enter__(self) -> Stage:
         self.daemon.start()

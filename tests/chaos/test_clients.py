@@ -14,7 +14,7 @@ WRONG = {
     "another's answer": (
         """
 async def echo(number, receive, send):
-    await head(send, b'%d one\n' % number + small(number + 1))
+    await head(send, b'%d one\\n' % number + small(number + 1))
 """,
         {"kept", "new", "h2"},
         "answered|wrong body",
