@@ -5,12 +5,13 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 ADDRESS := http://127.0.0.1:8000
 
-.PHONY: help run test test-all soak chaos tls-scan bench lint types floors pytest interpreted debug golden check-python clean FORCE
+.PHONY: help run test test-all systemd soak chaos tls-scan bench lint types floors pytest interpreted debug golden check-python clean FORCE
 
 help:
 	@echo "make run       serve examples/ on $(ADDRESS) with two workers"
 	@echo "make test      linters, types, import contract and all tests"
 	@echo "make test-all  the tests on every CPython from 3.11 to 3.14 found here"
+	@echo "make systemd   the units under the systemd of Debian 12 and 13 (root)"
 	@echo "make soak      reload under load for two minutes and count what is lost"
 	@echo "make chaos     reloads, upgrades and violence under load, and what is lost; 20 minutes"
 	@echo "make tls-scan  what testssl and sslyze find in a daemon that speaks TLS"
@@ -99,6 +100,12 @@ interpreted: $(VENV)/.test build/interpreted
 CHECKED := tests/unit/engine tests/unit/http tests/unit/interface tests/unit/transport tests/wire tests/property/test_engines.py
 debug: $(VENV)/.test build/debug
 	@cd build/debug && $(CURDIR)/$(BIN)/$(PYTEST) --quiet -p no:cacheprovider $(CHECKED)
+
+# The units under real ones: systemd 252 (Debian 12) and 257 (Debian 13), booted as root. The first
+# run makes their root file systems.
+SUITES ?= bookworm trixie
+systemd: $(VENV)/.test
+	@GRANIAN_D_SUITES="$(SUITES)" $(BIN)/python -m pytest --timeout 1200 tests/systemd $(PYTEST_ARGS)
 
 # A slow proof: its last result is docs/results/reload-soak.md.
 soak: $(VENV)/.test $(VENV)/.built

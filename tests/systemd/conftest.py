@@ -1,0 +1,63 @@
+"""A machine for each release of Debian, booted once for all tests; services on it."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.systemd.machine import Machine, build_wheel, obstacle
+from tests.systemd.service import Service
+
+# `make systemd` names the releases of Debian; "host" is this machine's own systemd.
+SUITES = os.environ.get("GRANIAN_D_SUITES", "").split()
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory):
+    return build_wheel(tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="session", params=SUITES or ["none"])
+def machine(request):
+    if not SUITES:
+        pytest.skip("make systemd runs this under a real systemd")
+    if reason := obstacle():
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with Machine(request.param, request.getfixturevalue("wheel")) as machine:
+        yield machine
+
+
+@pytest.fixture
+def make(machine):
+    """Make an instance with an application and a configuration; removed with the test."""
+    made = []
+
+    def make(more: str = "", **options) -> Service:
+        service = Service(machine, "app")
+        made.append(service)
+        service.configure(more, **options)
+        service.deploy()
+        return service
+
+    yield make
+    for service in made:
+        print(service.journal())  # pytest shows it where the test failed
+        service.remove()
+
+
+@pytest.fixture
+def serve(make):
+    """The same, started; `drop_in` is one of this instance."""
+
+    def start(more: str = "", drop_in: str = "", **options) -> Service:
+        service = make(more, **options)
+        if drop_in:
+            service.drop_in(drop_in)
+            service.load()
+        service.systemctl("start")
+        return service
+
+    return start

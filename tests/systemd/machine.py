@@ -1,0 +1,161 @@
+"""A machine for tests: a real systemd of some Debian, with the project installed in a venv.
+
+`rig` (beside this) boots it and throws it away; see its header for what that needs. Root file
+systems and what pip fetched are kept in its cache, so only the first run is slow.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+RIG = Path(__file__).with_name("rig")
+UNITS = ROOT / "systemd"
+VENV = "/opt/granian-d"  # where the machine has it
+FRAMEWORKS = ("django>=5.2", "fastapi>=0.115")
+BOOT_S = 1200  # with the first one of a suite comes mmdebstrap
+COMMAND_S = 120
+# What tells pip where packages are, and how to get there.
+REACH = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "HTTPS_PROXY", "https_proxy", "no_proxy")
+
+
+def obstacle() -> str:
+    """Why no machine can be had here; "" where it can."""
+    if os.geteuid() != 0:
+        return "a real systemd takes root"
+    programs = {"systemd-nspawn": "systemd-container", "mmdebstrap": "mmdebstrap"}
+    missing = [package for program, package in programs.items() if shutil.which(program) is None]
+    if missing:
+        return f"a real systemd takes: apt install {' '.join(missing)}"
+    if subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode:
+        return "a real systemd takes mounts, which are not allowed here"
+    return ""
+
+
+class Failed(AssertionError):
+    """A command inside did not end well."""
+
+
+class Machine:
+    """One machine; a context manager.
+
+    Args:
+        suite: "bookworm", "trixie" or "host", as `rig` has it.
+        wheel: the project, to be installed.
+    """
+
+    def __init__(self, suite: str, wheel: Path) -> None:
+        cache = os.environ.get("RIG_CACHE") or Path.home() / ".cache" / "granian-d-rig"
+        with (ROOT / "pyproject.toml").open("rb") as file:
+            needs = (*tomllib.load(file)["project"]["dependencies"], *FRAMEWORKS)
+        digest = hashlib.sha256(repr(needs).encode()).hexdigest()[:12]
+        self._needs = needs
+        self._venv = Path(cache) / f"venv-{suite}-{digest}"
+        self._wheel = wheel
+        self.environ = {
+            **os.environ,
+            "RIG_CACHE": str(cache),
+            "RIG_SUITE": suite,
+            "RIG_NAME": f"granian{os.getpid()}",
+            "RIG_BIND": f"{self._venv}:{VENV} ro={wheel.parent}:/mnt",
+        }
+        self.pid = 0
+
+    def __enter__(self) -> Machine:
+        self._venv.mkdir(parents=True, exist_ok=True)
+        subprocess.run([RIG, "up"], env=self.environ, check=True, timeout=BOOT_S)
+        try:
+            self.pid = int(subprocess.check_output([RIG, "pid"], env=self.environ))
+            self._install()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Shut it down; nothing is left."""
+        subprocess.run([RIG, "down"], env=self.environ, check=True, timeout=COMMAND_S)
+
+    # --- using it -------------------------------------------------------------------------------
+
+    def attempt(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """A command inside, whatever comes of it."""
+        return subprocess.run(
+            [RIG, "exec", *command],
+            env=self.environ,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=COMMAND_S,
+        )
+
+    def __call__(self, *command: str) -> str:
+        """The standard output of a command inside.
+
+        Raises:
+            Failed: it ended with another status than 0.
+        """
+        done = self.attempt(*command)
+        if done.returncode:
+            raise Failed(f"{command}: {done.returncode}\n{done.stdout}{done.stderr}")
+        return done.stdout.strip()
+
+    def path(self, inside: str) -> Path:
+        """Where this side finds a file of the machine (no symbolic link may be on the way)."""
+        return Path(f"/proc/{self.pid}/root{inside}")
+
+    def write(self, inside: str, text: str) -> None:
+        """Make a file, with its directories."""
+        path = self.path(inside)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    @property
+    def version(self) -> int:
+        """Of its systemd."""
+        return int(self("systemctl", "--version").split()[1])
+
+    def _install(self) -> None:
+        made = self._venv / ".made"
+        if not made.exists():
+            self("python3", "-m", "venv", "--clear", VENV)
+            reach = [f"{name}={os.environ[name]}" for name in REACH if name in os.environ]
+            self("env", *reach, f"{VENV}/bin/pip", "install", "--quiet", *self._needs)
+            made.touch()
+        pip = (f"{VENV}/bin/pip", "install", "--quiet", "--no-index", "--no-deps")
+        self(*pip, "--force-reinstall", f"/mnt/{self._wheel.name}")
+        for program in ("granian-d", "granianctl"):
+            self("ln", "-sf", f"{VENV}/bin/{program}", "/usr/local/bin/")
+        self("mkdir", "-p", "/etc/granian")
+        for unit in (*UNITS.glob("*.service"), *UNITS.glob("*.socket"), *UNITS.glob("*.slice")):
+            self.write(f"/etc/systemd/system/{unit.name}", unit.read_text())
+
+
+def build_wheel(directory: Path) -> Path:
+    """The project without compiled parts, which any CPython takes.
+
+    Made from a copy: setuptools would leave things in the tree, and find what others left there.
+    """
+    source = directory / "source"
+    ignored = shutil.ignore_patterns("*.so", "__pycache__")
+    shutil.copytree(ROOT / "granian_d", source / "granian_d", ignore=ignored)
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    command = (sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps")
+    subprocess.run(
+        [*command, "--no-build-isolation", "--wheel-dir", str(directory), str(source)],
+        env={**os.environ, "GRANIAN_D_BUILD": "none"},
+        check=True,
+        capture_output=True,
+    )
+    (wheel,) = directory.glob("*.whl")
+    return wheel
