@@ -12,36 +12,71 @@ from pathlib import Path
 import pytest
 
 UNITS = Path(__file__).parents[2] / "systemd"
+DROP_INS = UNITS / "granian@.service.d"
+FILES = [path for path in UNITS.iterdir() if path.suffix in {".service", ".socket", ".slice"}]
+# The first systemd that understands all of a drop-in, where the unit itself asks for less.
+NEEDS = {"back-off": 254, "notify-reload": 253}
+# What `systemd-analyze security` may say at most; 0 is perfect, 10 is no sandbox at all.
+EXPOSURE = {(): 1.4, ("strict",): 1.1, ("strict", "unix-only"): 0.4, ("back-off", "socket"): 1.4}
 
 
 @pytest.fixture
-def installed(tmp_path):
-    """The units, with the daemon where this environment has it."""
-    programs = Path(sys.executable).parent
-    for unit in UNITS.glob("granian@.*"):
-        text = re.sub(
-            "^(Exec[A-Z][a-z]+=)(granian)",
-            rf"\1{programs}/\2",
-            unit.read_text(),
-            flags=re.MULTILINE,
-        )
-        (tmp_path / unit.name).write_text(text)
-    return tmp_path
+def install(tmp_path):
+    """Install the units into a root of their own, with the drop-ins that are named."""
+
+    def install(*drop_ins: str) -> Path:
+        directory = tmp_path / "etc/systemd/system"
+        (directory / DROP_INS.name).mkdir(parents=True)
+        for unit in FILES:
+            text = re.sub("^(Exec[A-Z][a-z]+=)", r"\1/bin/", unit.read_text(), flags=re.MULTILINE)
+            (directory / unit.name).write_text(text)
+        for name in drop_ins:
+            shutil.copy(DROP_INS / f"{name}.conf", directory / DROP_INS.name)
+        (tmp_path / "bin").mkdir()
+        for program in ("granian-d", "granianctl"):
+            shutil.copy(Path(sys.executable).parent / program, tmp_path / "bin")
+        for target in ("sysinit", "shutdown", "network-online", "sockets"):
+            (directory / f"{target}.target").write_text("[Unit]\nDescription=there\n")
+        return tmp_path
+
+    return install
 
 
-def test_systemd_finds_no_fault_in_the_units(installed):
+def analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
     if shutil.which("systemd-analyze") is None:
         assert os.environ.get("CI") != "true", "CI has systemd-analyze"
         pytest.skip("systemd-analyze is not here (Debian package systemd)")
-    units = [str(installed / "granian@.service"), str(installed / "granian@.socket")]
-    command = ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", *units]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = ["systemd-analyze", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def version() -> int:
+    """Of this systemd."""
+    return int(analyze("--version").stdout.split()[1])
+
+
+@pytest.mark.parametrize("name", ["", *sorted(path.stem for path in DROP_INS.iterdir())])
+def test_systemd_finds_no_fault_in_the_units(install, name):
+    if version() < NEEDS.get(name, 0):
+        pytest.skip(f"this systemd is older than {NEEDS[name]}")
+    root = install(*([name] if name else []))
+    units = ("granian@app.service", "granian@app.socket")
+    result = analyze("verify", "--man=no", "--recursive-errors=no", f"--root={root}", *units)
     assert (result.returncode, result.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("drop_ins", EXPOSURE)
+def test_the_service_is_exposed_no_more_than(install, drop_ins):
+    root = install(*drop_ins)
+    result = analyze("security", "--offline=true", f"--root={root}", "granian@app.service")
+    found = re.search(r"Overall exposure level .*: ([0-9.]+) ", result.stdout)
+    assert found is not None, result.stderr
+    assert float(found[1]) <= EXPOSURE[drop_ins]
 
 
 def setting(name: str) -> str:
     text = (UNITS / "granian@.service").read_text()
-    found = re.search(rf"^{name}=(.*)$", text, re.MULTILINE)
+    found = re.search(rf"^{name}=([^\n]*)$", text, re.MULTILINE)
     assert found is not None
     return found[1]
 
@@ -51,6 +86,14 @@ def test_the_manager_waits_longer_than_a_drain():
 
     drain_s = Settings.model_fields["workers_kill_timeout"].default
     assert int(setting("TimeoutStopSec")) > int(drain_s) + 5
+
+
+def test_a_worker_that_hangs_is_replaced_before_the_watchdog_looks():
+    from granian_d.settings.model import Settings
+
+    stall_s = Settings.model_fields["workers_stall_timeout"].default
+    # Fed until nobody has made progress for this long, it then waits once more as long.
+    assert 2 * int(setting("WatchdogSec")) > int(stall_s) + 20
 
 
 def test_what_cannot_be_used_is_not_tried_again():
