@@ -7,6 +7,7 @@
     granianctl stop | quit                finish what is under way and end | end at once
     granianctl dump WORKER|all            stacks of all tasks and threads of a worker
     granianctl check FILE [--app]         judge a TOML file; with --app import its application too
+    granianctl unit NAME [--install]      what systemd should know of an application
     granianctl config [ARGUMENT]...       the effective values of `granian-d ARGUMENT...`
     granianctl sample                     a TOML file with all options
     granianctl reference                  docs/settings.md
@@ -50,6 +51,10 @@ def _run(words: list[str]) -> int:
 
         return examine.config(words[1:])
     arguments = _parser().parse_args(words)
+    if arguments.command == "unit":
+        from granian_d.cli import unit_file  # noqa: PLC0415 - as above
+
+        return unit_file.run(arguments.name, install=arguments.install, systemd=arguments.systemd)
     if arguments.command not in ("check", "sample", "reference"):
         from granian_d.cli import operate  # noqa: PLC0415 - who examines needs none of it
 
@@ -88,6 +93,12 @@ def _add_examining(commands: argparse._SubParsersAction[argparse.ArgumentParser]
         usage="granianctl config [ARGUMENT]...   (as of granian-d, for example -c FILE)",
         allow_abbrev=False,
     )
+    unit = commands.add_parser(
+        "unit", help="print a drop-in of granian@NAME.service, computed", allow_abbrev=False
+    )
+    unit.add_argument("name", metavar="NAME", help="of the application: /etc/granian/NAME.toml")
+    unit.add_argument("--install", action="store_true", help="write it to /etc/systemd/system")
+    unit.add_argument("--systemd", type=int, metavar="VERSION", help="instead of the one here")
     commands.add_parser("sample", help="print a TOML file with all options")
     commands.add_parser("reference", help="print the reference of all options, in Markdown")
 
