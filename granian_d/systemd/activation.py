@@ -37,6 +37,8 @@ def take_sockets(environ: MutableMapping[str, str], pid: int) -> tuple[Inherited
     given = {name: environ.pop(name, "") for name in VARIABLES}
     if not given["LISTEN_FDS"] or given["LISTEN_PID"] != str(pid):
         return ()  # meant for another process: sd_listen_fds(3) wants that ignored
+    if given["LISTEN_PIDFDID"] and not _is_mine(given["LISTEN_PIDFDID"]):
+        return ()  # meant for another process that had our process id before
     if not given["LISTEN_FDS"].isascii() or not given["LISTEN_FDS"].isdigit():
         raise ListenError(f"LISTEN_FDS={given['LISTEN_FDS']!r} is not a number")
     count = int(given["LISTEN_FDS"])
@@ -48,6 +50,14 @@ def take_sockets(environ: MutableMapping[str, str], pid: int) -> tuple[Inherited
             check_listening(fd, f"socket {fd - FIRST_FD + 1} passed by the service manager")
         os.set_inheritable(fd, False)
     return tuple(InheritedSocket(name, FIRST_FD + index) for index, name in enumerate(names))
+
+
+def _is_mine(pidfdid: str) -> bool:
+    if not pidfdid.isascii() or not pidfdid.isdigit():
+        raise ListenError(f"LISTEN_PIDFDID={pidfdid!r} is not a number")
+    from granian_d.systemd import pidfd  # noqa: PLC0415 - systemd 259 and later give one
+
+    return pidfd.names_me(int(pidfdid))
 
 
 def check_listening(fd: int, what: str) -> None:
