@@ -12,11 +12,12 @@ import signal
 import sys
 from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from setproctitle import setproctitle
 
 import granian_d
+from granian_d.control.channel import sealed_memory
 from granian_d.errors import ConfigError, DaemonError
 from granian_d.observe.log import STDERR, Log, LogFile, stderr_is_journal
 from granian_d.observe.scoreboard import Scoreboard
@@ -30,16 +31,18 @@ from granian_d.systemd.fdstore import FdStore
 from granian_d.systemd.notify import Notifier
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from granian_d.control.channel import Post
     from granian_d.plan import DaemonPlan
     from granian_d.supervisor.handover import Handover
+    from granian_d.systemd.journal import Journal
     from granian_d.worker.desk import Desk
 
 SUCCESSION: Final = "granian_d.supervisor.succession"
 STDIN: Final = 0
 STDOUT: Final = 1
+ACCESS_ENTRIES: Final = "granian_d.observe.access_entries"
 
 # -P: the current directory is the application's; its modules must not stand for the planner's.
 # Only where granian-d itself was imported from there is there no other way. Found out at the
@@ -162,6 +165,7 @@ class Runtime:
         self._arguments = arguments
         self._inherited = inherited
         self._journal = stderr_is_journal(os.environ)
+        self._sink: Journal | None = None
         self._files: dict[str, LogFile] = {"": LogFile("", STDERR)}
         self._stdout = LogFile("", STDOUT)
         self.log = Log(FIRST_LOG, self._files[""], journal=self._journal)
@@ -194,9 +198,18 @@ class Runtime:
 
     def adopt_logs(self, plan: DaemonPlan) -> None:
         """Write the master's own records as this plan says; close the files of other plans."""
-        self.log = Log(plan.log, self._files[plan.log.file], journal=self._journal)
+        if self._journal and self._sink is None:
+            # Not earlier: of a process that ends at once, journald may not find out the unit when
+            # it reads the entry; that of its standard error it knows.
+            self._sink = _open_journal()
+        self.log = self._log(plan, {})
         for path in set(self._files) - {"", plan.log.file, plan.access_log.file}:
             self._files.pop(path).close()
+
+    def _log(self, plan: DaemonPlan, who: Mapping[str, Any]) -> Log:
+        file = self._files[plan.log.file]
+        send = self._sink.send if self._sink is not None else None
+        return Log(plan.log, file, journal=self._journal, who=who, send=send)
 
     def reopen_logs(self) -> dict[str, int]:
         """Open the log files anew; their descriptors by path, for the workers."""
@@ -218,6 +231,8 @@ class Runtime:
         """
         import_module("granian_d.worker.desk")
         import_module("granian_d.worker.main").prepare(plan)
+        if _wants_entries(plan):
+            import_module(ACCESS_ENTRIES)
         import_module("granian_d.worker.memory").share()
 
     def adopt_orphans(self) -> None:
@@ -235,10 +250,28 @@ class Runtime:
         part = f"worker {post.slot}" if post.slot else "mold"
         setproctitle(f"granian-d: {part} [{plan.master.process_name}] gen {post.generation}")
         who = {"worker": post.slot, "generation": post.generation}
-        log = Log(plan.log, self._files[plan.log.file], journal=self._journal, who=who)
+        if self._sink is not None:
+            self._sink.close()  # another process's, and so is the room in its buffer
+        wants_entries = _wants_entries(plan)
+        self._sink = _open_journal() if self._journal or wants_entries else None
         row = self.scoreboard.row(post.row) if post.slot else memoryview(b"")
         access = plan.access_log.file
         access_file = self._files[access] if access else self._stdout
+        access_entries = None
+        if self._sink is not None and wants_entries:
+            entries = import_module(ACCESS_ENTRIES).AccessEntries
+            access_entries = partial(entries, send=self._sink.send, who=who)
         desk = import_module("granian_d.worker.desk").Desk
-        made: Desk = desk(row, log, access_file, self.scoreboard.health)
+        log, health = self._log(plan, who), self.scoreboard.health
+        made: Desk = desk(row, log, access_file, health, access_entries)
         return made
+
+
+def _open_journal() -> Journal:
+    sink: Journal = import_module("granian_d.systemd.journal").Journal(os.environ, sealed_memory)
+    return sink
+
+
+def _wants_entries(plan: DaemonPlan) -> bool:
+    """Each request is to be an entry of the journal."""
+    return plan.access_log.enabled and plan.access_log.format == "journal"

@@ -99,7 +99,8 @@ def _escape(match: re.Match[bytes]) -> bytes:
     return b"\\x%02x" % match[0][0]
 
 
-def _harmless(value: bytes) -> str:
+def harmless(value: bytes) -> str:
+    """The peer's bytes as printable ASCII, without quotes and backslashes."""
     return _UNSAFE.sub(_escape, value).decode("ascii")
 
 
@@ -110,7 +111,7 @@ def _header_getter(header: str) -> Callable[[Exchange | None], str]:
         if exchange is not None:
             for field, value in exchange.head.fields:
                 if field == name:
-                    return _harmless(value)
+                    return harmless(value)
         return "-"
 
     return get
@@ -142,8 +143,8 @@ _GETTERS: Final[dict[str, Callable[[Any], Any]]] = {
     "time": lambda _: _local_time(),
     "dt_ms": lambda e: (monotonic_ns() - e.started_ns) / 1e6 if e else 0.0,
     "status": lambda e: e.status if e else 0,
-    "path": lambda e: _harmless(e.head.raw_path) if e else "",
-    "query_string": lambda e: _harmless(e.head.query) if e else "",
+    "path": lambda e: harmless(e.head.raw_path) if e else "",
+    "query_string": lambda e: harmless(e.head.query) if e else "",
     "method": lambda e: e.head.method if e else "",
     "scheme": lambda e: e.peer.scheme if e else "",
     "protocol": lambda e: f"HTTP/{e.head.version}" if e else "",

@@ -158,3 +158,30 @@ EVENTS: Final[dict[str, tuple[str, str]]] = {
     "accept_failed": ("error", "Cannot accept connections: {reason}; trying again"),
     "loop_error": ("error", "{reason}"),
 }
+
+# The events worth finding, under the names by which the journal knows them (MESSAGE_ID of
+# systemd.journal-fields(7)): random, made once and never changed. What they mean to who runs the
+# service stands in `catalog`.
+MESSAGE_IDS: Final[dict[str, str]] = {
+    "ready": "9c69925d486d48a79fd5f8b6a898afde",
+    "stopped": "641128c3bbe344bea8eee8291fba8607",
+    "boot_failed": "22c63dc8827c49b7b119a29b47563e1e",
+    "reload_done": "451cb3af600f4543be178d367abc9859",
+    "reload_failed": "8098ea3a77194c8db4679cebb945fb2a",
+    "upgrade_began": "cad72f621de343fca9a59b488942bfa6",
+    "upgraded": "31df08be92d24580b044f1d1a0518fc8",
+    "upgrade_failed": "c3393422816e492fbbbe8874f6235a60",
+    "worker_failed": "294a9b6f8c39429595ff365bb450f61e",
+    "worker_died": "68a2a28a2b474a6f867c15014aed0a44",
+    "worker_backoff": "8cbb3428992a4557bf82fa0779279288",
+    "worker_stalled": "dfc618da8c764676b2bd550d9e82a165",
+    "worker_stuck": "33bfb40a773a4b5a9a4f62a3c4431c62",
+    "worker_overdue": "2d5c7f7321914920af20d2521d137e2d",
+    "mold_failed": "195dedca9e8643a38318dd7e0c31b2c4",
+    "mold_died": "44fd263e77154cf5ad71fec996899deb",
+    "request_overdue": "233bc439e985458eb24ecd20acdced53",
+    "drain_cut": "b4887921d17448a989552d0fc84b2565",
+    "tls_renewal_failed": "5b4bb76765574a88bbc5d495cb48ac28",
+    "control_refused": "15074033b66e4bd0b76551012e0e00ea",
+    "application_crashed": "77bd67cbdc374b6a95ef949a885321fc",
+}

@@ -1,8 +1,9 @@
 """The daemon's own log: one event, one record, one write.
 
-Three formats of one record: text for people (a terminal, a file), text behind a `<N>` priority
-for the journal (sd-daemon(3)), JSON for machines. Written with one write(2), so that lines of
-several processes do not mix; application loggers are the application's business and not touched.
+Formats of one record: text for people (a terminal, a file), fields for the journal (`entries`) or,
+where it does not take them, text behind a `<N>` priority (sd-daemon(3)), JSON for machines. Written
+with one write(2), so that lines of several processes do not mix; application loggers are the
+application's business and not touched.
 """
 
 from __future__ import annotations
@@ -24,18 +25,21 @@ if TYPE_CHECKING:
     from granian_d.observe.events import Level
     from granian_d.plan import LogPlan
 
+    Send = Callable[[Mapping[str, str]], bool]
+    _Put = Callable[[str, Level, str, Mapping[str, Any]], bool]
+
 STDERR: Final = 2
 
 
 class LogFile:
     """Where records go: a descriptor, and the path to open again when it was rotated away."""
 
-    __slots__ = ("_lost", "_poll", "fd", "path")
+    __slots__ = ("_poll", "fd", "lost", "path")
 
     def __init__(self, path: str, fallback_fd: int) -> None:
         self.path = path
         self.fd = fallback_fd
-        self._lost = 0
+        self.lost = 0  # lines since the last one that was written
         self._poll = None if path else _poll_of(fallback_fd)
         if path:
             self.reopen()
@@ -89,11 +93,11 @@ class LogFile:
         A full disk, a closed or a full pipe must not stop the service.
         """
         if self._poll is not None and not self._poll.poll(0):
-            self._lost += count  # nobody reads it: a blocking write would hold up everybody else
+            self.lost += count  # nobody reads it: a blocking write would hold up everybody else
             return
-        if self._lost:
-            line = f"granian-d: {self._lost} log lines were lost here\n".encode() + line
-            self._lost = 0
+        if self.lost:
+            line = f"granian-d: {self.lost} log lines were lost here\n".encode() + line
+            self.lost = 0
         try:
             os.write(self.fd, line)
         except OSError as error:
@@ -139,16 +143,27 @@ class Log:
         plan: level, format and file.
         journal: standard error goes to the journal.
         who: fields that every record of this process carries (worker, generation).
+        send: hands fields to the journal, false when it does not take them; where the journal
+            reads standard error anyway.
     """
 
-    __slots__ = ("_format", "_rank", "_who", "file")
+    __slots__ = ("_format", "_put", "_rank", "_who", "file")
 
     def __init__(
-        self, plan: LogPlan, file: LogFile, *, journal: bool, who: Mapping[str, Any] | None = None
+        self,
+        plan: LogPlan,
+        file: LogFile,
+        *,
+        journal: bool,
+        who: Mapping[str, Any] | None = None,
+        send: Send | None = None,
     ) -> None:
         self.file = file
         self._rank = LEVELS[plan.level].rank if plan.enabled else sys.maxsize
         self._format = _format_of(plan, journal=journal)
+        self._put: _Put | None = None
+        if send is not None and self._format is _journal_lines:
+            self._put = _way_to_the_journal(send, file)
         self._who = dict(who or {})
 
     def event(self, name: str, /, **fields: Any) -> None:
@@ -158,8 +173,18 @@ class Log:
         if level.rank < self._rank:
             return
         text = sentence.format(**fields)
-        record = self._format(name, level, text, {**self._who, **fields})
+        fields = {**self._who, **fields}
+        if self._put is not None and self._put(name, level, text, fields):
+            return
+        record = self._format(name, level, text, fields)
         self.file.write(record.encode("utf-8", "backslashreplace"))
+
+
+def _way_to_the_journal(send: Send, file: LogFile) -> _Put:
+    from granian_d.observe.entries import Entries, of_event  # noqa: PLC0415 - costs memory
+
+    put = Entries(send, file).put
+    return lambda *record: put(of_event(*record))
 
 
 def _format_of(

@@ -18,6 +18,7 @@ LoopName = Literal["auto", "asyncio", "uvloop"]
 EngineName = Literal["auto", "native", "pure"]
 ListenerKind = Literal["tcp", "unix", "fd", "systemd"]
 LogFormat = Literal["auto", "text", "json"]
+AccessFormat = Literal["text", "journal"]
 HttpMode = Literal["auto", "1", "2"]
 ForwardedFields = Literal["x-forwarded", "forwarded"]
 TlsVersion = Literal["tls1.2", "tls1.3"]
@@ -212,7 +213,7 @@ class LogPlan:
 
     enabled: bool
     level: LogLevel
-    format: LogFormat  # "auto": prefixes in the journal, text elsewhere
+    format: LogFormat  # "auto": fields in the journal, text elsewhere
     file: str  # "" is standard error
 
 
@@ -222,6 +223,7 @@ class AccessLogPlan:
 
     enabled: bool
     fmt: str  # %-format over the atoms listed in granian_d/observe/access_log.py
+    format: AccessFormat  # "journal": a line goes to the file where the journal takes no entry
     file: str  # "" is standard output
 
 

@@ -44,6 +44,7 @@ class Surroundings:
     runtime_directory: str
     logs_directory: str
     credentials_directory: str
+    debug: bool  # the manager wants to know why the start before failed (DEBUG_INVOCATION)
 
     @property
     def rehearsal(self) -> bool:
@@ -93,7 +94,8 @@ def load(
 
     Args:
         argv: the command line, without the program.
-        environ: the environment, of which GRANIAN_* and systemd's directories are read.
+        environ: the environment, of which GRANIAN_*, systemd's directories and its wish for debug
+            messages are read.
         inherited: the names of the sockets that systemd passed, one for each. None when the
             settings are only examined: then neither sockets nor privileges nor, where there is no
             directory for them, credentials are known, and none is missed.
@@ -106,6 +108,7 @@ def load(
         runtime_directory=_first(environ.get("RUNTIME_DIRECTORY", "")),
         logs_directory=_first(environ.get("LOGS_DIRECTORY", "")),
         credentials_directory=environ.get("CREDENTIALS_DIRECTORY", ""),
+        debug=environ.get("DEBUG_INVOCATION") == "1",
     )
     provenance = Provenance(_read_sources(argv, environ))
     warnings = [line for reading in provenance.readings for line in reading.warnings]

@@ -23,6 +23,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from granian_d.observe.access_log import check_format
 from granian_d.plan.model import (
+    AccessFormat,
     LogFormat,
     LogLevel,
 )
@@ -45,7 +46,7 @@ class Log(Table):
         aliases={"warn": "warning", "notset": "debug"},
     )
     format: LogFormat = option(
-        "auto", "Form of a record; auto is text, with priority prefixes when the journal reads it."
+        "auto", "Form of a record; auto is text, or fields when the journal reads standard error."
     )
     file: str | None = option(
         None,
@@ -65,6 +66,11 @@ class AccessLog(Table):
         '[%(time)s] %(addr)s - "%(method)s %(path)s %(protocol)s" %(status)d %(dt_ms).3f',
         "Form of a line, a %-format over atoms.",
         env="LOG_ACCESS_FMT",
+    )
+    format: AccessFormat = option(
+        "text",
+        "Form of a record; journal sends an entry with fields, and writes a line only where the"
+        " journal does not take it.",
     )
     file: str | None = option(
         None,

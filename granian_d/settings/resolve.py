@@ -62,13 +62,14 @@ def resolve(loaded: Loaded) -> DaemonPlan:
         worker=_plan_worker(loaded),
         log=LogPlan(
             enabled=settings.log.enabled,
-            level=settings.log.level,
+            level="debug" if places.debug else settings.log.level,
             format=settings.log.format,
             file=_complete(settings.log.file, places.logs_directory),
         ),
         access_log=AccessLogPlan(
             enabled=settings.access_log.enabled,
             fmt=settings.access_log.fmt,
+            format=settings.access_log.format,
             file=_complete(settings.access_log.file, places.logs_directory),
         ),
     )

@@ -6,8 +6,10 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from granian_d.observe.access_entries import AccessEntries
+    from granian_d.observe.access_log import AccessLog
     from granian_d.observe.log import Log, LogFile
     from granian_d.observe.scoreboard import Row
 
@@ -20,12 +22,15 @@ class Desk(NamedTuple):
         log: its own records.
         access_file: where those of requests go.
         health: one word, how the service is (scoreboard.HEALTHS).
+        access_entries: makes of an access log one that writes entries of the journal
+            (observe.access_entries), of that log and the loop's call_soon; None for lines.
     """
 
     row: Row
     log: Log
     access_file: LogFile
     health: Row
+    access_entries: Callable[[AccessLog, Callable[..., object]], AccessEntries] | None = None
 
     def reopen(self, path: str, fds: Sequence[int]) -> None:
         """The log file at `path` has been opened anew, as one of `fds`."""

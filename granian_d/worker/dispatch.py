@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from granian_d.http.message import Peer, RequestHead
     from granian_d.http.session import Session
     from granian_d.interface.contract import Interface
+    from granian_d.observe.access_entries import AccessEntries
     from granian_d.observe.access_log import AccessLog
     from granian_d.observe.log import Log
     from granian_d.observe.scoreboard import Row
@@ -60,7 +61,7 @@ class Dispatch(Observer):
         interface: Interface,
         row: Row,
         log: Log,
-        access_log: AccessLog | None,
+        access_log: AccessLog | AccessEntries | None,
         peer_of: Callable[[RequestHead, Peer], Peer] | None,
     ) -> None:
         """Make one.

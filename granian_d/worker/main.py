@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 
     from granian_d.control.channel import Post
     from granian_d.interface.contract import Interface
+    from granian_d.observe.access_entries import AccessEntries
     from granian_d.observe.access_log import AccessLog
     from granian_d.observe.log import Log
     from granian_d.observe.scoreboard import Row
@@ -254,10 +255,12 @@ class _Worker:
         self._loop = loop
         self._plan = plan
         self._idle_s = plan.worker.limits.idle_timeout_s
-        self._access_log: AccessLog | None = None
+        self._access_log: AccessLog | AccessEntries | None = None
         if plan.access_log.enabled:
             room = importlib.import_module(ACCESS_LOG)  # who wants none has no memory for it
-            self._access_log = room.AccessLog(plan.access_log.fmt, desk.access_file, loop.call_soon)
+            lines = room.AccessLog(plan.access_log.fmt, desk.access_file, loop.call_soon)
+            into = desk.access_entries
+            self._access_log = lines if into is None else into(lines, loop.call_soon)
         peer_of = None
         if (forwarding := plan.worker.forwarding) is not None:
             peer_of = partial(importlib.import_module(FORWARDED).peer_of, plan=forwarding)

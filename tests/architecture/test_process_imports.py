@@ -11,6 +11,15 @@ import pytest
 from granian_d.engine.choose import resolve
 from tests.architecture.source import ROOT
 
+# Where standard error is not the journal and no request is to be an entry.
+_OF_THE_JOURNAL = (
+    "granian_d.systemd.journal",
+    "granian_d.systemd.pidfd",
+    "granian_d.observe.entries",
+    "granian_d.observe.access_entries",
+    "granian_d.observe.catalog",
+)
+
 # In the master before its first fork: settings and loops cost memory, threads and loops make a
 # fork unsafe.
 NOT_IN_THE_MASTER = (
@@ -27,6 +36,7 @@ NOT_IN_THE_MASTER = (
     "granian_d.interface",
     "granian_d.supervisor.reception",
     "granian_d.supervisor.report",
+    *_OF_THE_JOURNAL,
 )
 
 # In a worker, and so in the memory that all workers share.
@@ -40,6 +50,7 @@ NOT_IN_A_WORKER = (
     "urllib.request",
     "multiprocessing",
     "granian_d.settings",
+    *_OF_THE_JOURNAL,
 )
 
 

@@ -36,6 +36,8 @@ class Daemon:
         store_max: FileDescriptorStoreMax: so many descriptors are kept from one run to the next.
     """
 
+    program: tuple[str, ...] = ("-m", "granian_d")  # what the interpreter is to run
+
     def __init__(
         self,
         directory: Path,
@@ -95,7 +97,7 @@ class Daemon:
         if passed:
             environ["LISTEN_FDS"] = str(len(passed))
             environ["LISTEN_FDNAMES"] = ":".join(name for name, _ in passed)
-        command = [sys.executable, "-m", "granian_d", *self.arguments]
+        command = [sys.executable, *self.program, *self.arguments]
         fds = [fd for _, fd in passed]
         shim = [sys.executable, "-c", _SHIM, ",".join(map(str, fds))]
         with self.log_path.open("ab") as log, (self.directory / "stdout.log").open("ab") as out:

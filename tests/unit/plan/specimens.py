@@ -156,6 +156,6 @@ def daemon_plan(*listeners: ListenerPlan, **changes: Any) -> DaemonPlan:
         tls=None,
         worker=worker_plan(),
         log=log_plan(),
-        access_log=AccessLogPlan(enabled=False, fmt="%(status)d", file=""),
+        access_log=AccessLogPlan(enabled=False, fmt="%(status)d", format="text", file=""),
     )
     return replace(plain, **changes)

@@ -147,6 +147,13 @@ def test_threads_are_for_wsgi(interface, tmp_path):
     )
 
 
+@pytest.mark.parametrize("wish", ["1", "0", "", "true"])
+def test_a_manager_that_debugs_a_start_outranks_every_level_that_is_written(wish):
+    environ = {"DEBUG_INVOCATION": wish, "GRANIAN_LOG_LEVEL": "warning"}
+    argv = ["main", "--log-level", "error"]
+    assert plan_of(argv, environ).log.level == ("debug" if wish == "1" else "error")
+
+
 class TestPaths:
     def test_below_the_directories_of_systemd(self):
         argv = [
