@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from granian_d.observe import catalog
 from granian_d.settings.render import reference, sample
 from granian_d.settings.usage import NARROWEST, WIDEST, help_text
 
@@ -19,6 +20,7 @@ ROOT = Path(__file__).parents[2]
 FACES: dict[str, Callable[[], str]] = {
     "etc/granian/app.toml": sample,
     "docs/settings.md": reference,
+    "systemd/granian-d.catalog": catalog.render,
     "tests/golden/help-80.txt": lambda: help_text(NARROWEST),
     "tests/golden/help-100.txt": lambda: help_text(WIDEST),
 }
