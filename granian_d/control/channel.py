@@ -113,6 +113,11 @@ Message = (
     | Renew
 )
 KINDS: Final[Any] = {kind.__name__: kind for kind in typing.get_args(Message)}
+# The types that each field may have. Found out once: to evaluate annotations takes memory.
+_TYPES: Final = {
+    kind: {name: typing.get_args(wanted) or (wanted,) for name, wanted in hints.items()}
+    for kind, hints in ((kind, typing.get_type_hints(kind)) for kind in KINDS.values())
+}
 _WITH_DESCRIPTORS: Final = (Dumped, Fork, Reopen, Renew)
 
 # At it a worker writes its threads' stacks to standard error, even if its loop stands still.
@@ -229,9 +234,8 @@ def _parse(data: bytes) -> Message | _Unknown:
         return _Unknown()
     kind = KINDS[name]
     message: Message = kind(**{field: record[field] for field in kind._fields if field in record})
-    for name, wanted in typing.get_type_hints(kind).items():
+    for name, allowed in _TYPES[kind].items():
         value = getattr(message, name)
-        allowed = typing.get_args(wanted) or (wanted,)
         if type(value) not in allowed and not (type(value) is int and float in allowed):
             raise TypeError(name)
     return message

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import mmap
 import os
-import zlib
 from typing import TYPE_CHECKING, Final, Literal, get_args
 
 from granian_d.plan.model import MOST_DRAINING, MOST_WORKERS
@@ -78,7 +77,9 @@ HEALTHS: Final[tuple[Health, ...]] = get_args(Health)
 # The head: what it is, how the service is (an index of HEALTHS), how many rows were ever taken (to
 # look at others would cost memory), and the totals.
 _LAYOUT, _HEALTH, _USED, _TOTALS = range(4)
-LAYOUT: Final = zlib.crc32(repr((COLUMNS, BUCKETS, BUCKET_SHIFT, TEXT_WORDS, WORDS)).encode())
+LAYOUT: Final = int.from_bytes(
+    repr((COLUMNS, BUCKETS, BUCKET_SHIFT, TEXT_WORDS, WORDS)).encode(), "big"
+) % ((1 << 61) - 1)
 
 _COUNTERS: Final = tuple(
     word for word in range(TEXT) if word >= len(COLUMNS) or COLUMNS[word] not in GAUGES

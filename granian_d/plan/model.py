@@ -26,7 +26,7 @@ ClientCertificate = Literal["none", "optional", "required"]
 LogLevel = Literal["critical", "error", "warning", "info", "debug"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, match_args=False)
 class ListenerPlan:
     """One socket to listen on.
 
@@ -49,7 +49,7 @@ class ListenerPlan:
     tls: bool  # its connections begin with a handshake
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, match_args=False)
 class CertificatePlan:
     """One certificate that the daemon can show, and the key that goes with it."""
 
@@ -58,7 +58,7 @@ class CertificatePlan:
     password: str = field(repr=False)  # of the key; "" for none
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, match_args=False)
 class TlsPlan:
     """TLS, the same for all listeners that are secured."""
 
@@ -73,7 +73,7 @@ class TlsPlan:
     ticket_lifetime_s: float  # of the key of session tickets; 0: there are none
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, match_args=False)
 class Http2Limits:
     """What one peer may cost on HTTP/2 (RFC 9113), beside what holds for every wire."""
 
@@ -88,7 +88,7 @@ class Http2Limits:
     ping_timeout_s: float  # for the peer's PING ack
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, match_args=False)
 class WebSocketLimits:
     """What one conversation may cost (RFC 6455)."""
 
@@ -99,7 +99,7 @@ class WebSocketLimits:
     compress: bool  # accept permessage-deflate (RFC 7692)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, match_args=False)
 class Limits:
     """What one peer may cost. Zero switches a limit off where a limit may be switched off."""
 
@@ -116,7 +116,7 @@ class Limits:
     websocket: WebSocketLimits | None  # None: a request for one is a request like all others
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, match_args=False)
 class Network:
     """IP addresses without a gap, as numbers."""
 
@@ -125,7 +125,7 @@ class Network:
     last: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, match_args=False)
 class ForwardingPlan:
     """Whom a worker believes for whom they ask."""
 
@@ -135,7 +135,7 @@ class ForwardingPlan:
     networks: tuple[Network, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, match_args=False)
 class Identity:
     """Whom a worker becomes before it touches the application. None: stays what it is."""
 
@@ -147,7 +147,7 @@ class Identity:
     umask: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, match_args=False)
 class WorkerPlan:
     """One worker: the application and how it is run."""
 
@@ -170,7 +170,7 @@ class WorkerPlan:
     identity: Identity
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, match_args=False)
 class PoolPlan:
     """How many workers, and what the master grants them: what one generation is granted."""
 
@@ -193,7 +193,7 @@ class PoolPlan:
     refork_after: int  # requests until a worker is made the mold; 0: none is
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, match_args=False)
 class Recycling:
     """When a worker is replaced though nothing is wrong with it. Zero switches a limit off."""
 
@@ -207,7 +207,7 @@ class Recycling:
     samples: int  # in a row above the limit
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, match_args=False)
 class LogPlan:
     """Where the daemon's own records go."""
 
@@ -217,7 +217,7 @@ class LogPlan:
     file: str  # "" is standard error
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, match_args=False)
 class AccessLogPlan:
     """One line a request, off by default."""
 
@@ -227,7 +227,7 @@ class AccessLogPlan:
     file: str  # "" is standard output
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, match_args=False)
 class MasterPlan:
     """What only a restart changes: it is read once, by the first plan."""
 
@@ -236,7 +236,7 @@ class MasterPlan:
     control_socket: str  # path; "" for none
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, match_args=False)
 class DaemonPlan:
     """All of it."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections.abc
 import dataclasses
+import functools
 import types
 import typing
 from typing import Any, Final, NamedTuple
@@ -87,7 +88,8 @@ def _build_mapping(kinds: tuple[Any, ...], value: Any, where: str, reading: Read
 def _build_record(kind: Any, value: Any, where: str, reading: Reading) -> Any:
     if not isinstance(value, dict):
         raise TypeError(f"{where}: not an object")
-    hints = typing.get_type_hints(kind, localns=dict(reading.names) or None)
+    names = dict(reading.names)
+    hints = typing.get_type_hints(kind, localns=names) if names else _hints_of(kind)
     if not reading.tolerant and set(value) != set(hints):
         raise TypeError(f"{where}: fields differ: {sorted(set(value) ^ set(hints))}")
     fields = {
@@ -103,6 +105,11 @@ def _build_record(kind: Any, value: Any, where: str, reading: Reading) -> Any:
             raise TypeError(f"{where}: {field.name} is missing")
         fields[field.name] = getattr(spare, field.name)
     return kind(**fields)
+
+
+@functools.cache  # a plan is read at each reload, and evaluating annotations leaves holes in memory
+def _hints_of(kind: type) -> dict[str, Any]:
+    return typing.get_type_hints(kind)
 
 
 def _has_default(field: dataclasses.Field[Any]) -> bool:

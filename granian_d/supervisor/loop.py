@@ -329,11 +329,16 @@ class _Loop:
             self._hands.runtime.log.event("notify_failed", reason=failure)
 
     def _progress(self) -> bool:
-        """At least one worker's loop has turned within the watchdog's patience."""
+        """Somebody's loop has turned within the watchdog's patience, or will: a worker that starts
+        has a deadline of its own.
+        """
         patience_s = self._hands.notifier.watchdog_s
         oldest = time.monotonic() - patience_s
         board = self._hands.scoreboard
-        return any(board.beat_s(worker.row) >= oldest for worker in self._nursery.children.values())
+        starting = any(worker.state == "starting" for worker in self._roster.workers.values())
+        starting = starting or any(m.state == "starting" for m in self._roster.molds.values())
+        rows = [worker.row for worker in self._hands.children.values()]
+        return starting or any(board.beat_s(row) >= oldest for row in rows)
 
     def _status(self) -> str:
         roster = self._roster

@@ -37,7 +37,7 @@ from granian_d.observe.scoreboard import CONNECTIONS
 from granian_d.transport.accept import Acceptor
 from granian_d.transport.choose import make_connections, preload
 from granian_d.transport.deadlines import Deadlines
-from granian_d.worker import doors, heartbeat, identity
+from granian_d.worker import doors, heartbeat, identity, libc
 from granian_d.worker import loop as loops
 from granian_d.worker.dispatch import Dispatch, HealthDispatch
 from granian_d.worker.drain import Drain
@@ -311,6 +311,7 @@ class _Worker:
         heartbeat.start(self._loop, self._desk.row, self._connections)
         self._mind_overdue()
         self._acceptor.arm()
+        libc.malloc_trim()  # what the imports have left over
         self._channel.send(Ready())
         await self._drain.empty.wait()
         await self._drain.within_budget(self._interface.settle())

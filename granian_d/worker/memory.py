@@ -4,10 +4,10 @@ A child shares every page that neither it nor its parent writes. So the heap is 
 the allocator holds back is returned, and what is left is frozen: the garbage collector writes
 into the head of every object it visits, and frozen ones it does not visit.
 
-The same is done for code and constants, which are shared as long as both map them: the loop's pages
-are mapped here once, before the fork, and those of OpenSSL, whose long initialisation runs when
-`ssl` is imported and never again, are dropped. What is needed after all comes back from the page
-cache.
+The same is done for code and constants, which are mapped from files. What the imports have
+touched, and nobody will again, is dropped; what is needed after all comes back from the page cache.
+Only what each worker runs all the time stays mapped here, so that it is shared, and the loop's
+pages are mapped once, before the fork.
 """
 
 from __future__ import annotations
@@ -27,13 +27,12 @@ MADV_DONTNEED: Final = 4
 MADV_POPULATE_READ: Final = 22  # Linux 5.14; older kernels refuse it, and pages come one by one
 
 # A mapping of a file that cannot be written, in /proc/self/smaps.
-_MAPPING: Final = re.compile(r"([0-9a-f]+)-([0-9a-f]+) r-[x-]p \S+ \S+ [1-9]\d* +/.*/(\S+)")
-_ADVICE: Final = {
-    "_ssl.cpython": MADV_DONTNEED,
-    "libcrypto.so": MADV_DONTNEED,
-    "libssl.so": MADV_DONTNEED,
-    "loop.cpython": MADV_POPULATE_READ,  # uvloop/loop.cpython-*.so
-}
+_MAPPING: Final = re.compile(r"([0-9a-f]+)-([0-9a-f]+) r-[x-]p \S+ \S+ [1-9]\d* +(/\S+)")
+_LOOP: Final = "/uvloop/loop.cpython"
+# Compiled parts that a worker is always in.
+_HOT: Final = re.compile(
+    r"/granian_d/(worker|transport|http)/|/(calls|gate|stepping|application|h1|wire)\.[^/]+$"
+)
 
 
 def share() -> None:
@@ -51,9 +50,10 @@ def _advise_on_files() -> None:
     ):
         for found in _untouched(smaps):
             start, end = int(found[1], 16), int(found[2], 16)
-            for name, advice in _ADVICE.items():
-                if found[3].startswith(name):
-                    madvise(start, end - start, advice)
+            if _HOT.search(found[3]):
+                continue
+            loop = _LOOP in found[3]
+            madvise(start, end - start, MADV_POPULATE_READ if loop else MADV_DONTNEED)
 
 
 def _untouched(smaps: Iterable[str]) -> Iterator[re.Match[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import py_compile
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,7 @@ def test_private_memory_and_the_tree(tmp_path, workers, record_property):
     if not os.access("/proc/self/smaps_rollup", os.R_OK):
         pytest.skip("this kernel has no smaps_rollup")
     (tmp_path / "hello_asgi.py").write_text(HELLO)
+    py_compile.compile(str(tmp_path / "hello_asgi.py"))  # as after the first start of a service
     arguments = ("hello_asgi:app", "--interface", "asgi", "--port", "0")
     with Daemon(tmp_path, arguments=(*arguments, "--workers", str(workers))) as daemon:
         wait_until(lambda: len(daemon.workers()) == workers)
