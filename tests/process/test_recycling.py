@@ -15,16 +15,15 @@ from tests.process.load import Load
 
 # Each keeps the daemon replacing workers all the time, one after the other.
 REASONS = {
-    "requests": ("workers_max_requests = 50", "it has answered "),
-    "lifetime": ("workers_lifetime = 2", "it has served for "),
-    "memory": ("workers_max_pss = 1\nrss_sample_interval = 1", "it has too much memory"),
-    "resident": ("workers_max_rss = 1\nrss_sample_interval = 1", "it has too much memory"),
+    "requests": (1, "workers_max_requests = 50", "it has answered "),
+    "lifetime": (2, "workers_lifetime = 2", "it has served for "),
+    "memory": (2, "workers_max_pss = 1\nrss_sample_interval = 1", "it has too much memory"),
+    "resident": (1, "workers_max_rss = 1\nrss_sample_interval = 1", "it has too much memory"),
 }
 REPLACEMENTS = 4
 
 
-@pytest.mark.parametrize(("limit", "reason"), REASONS.values(), ids=REASONS)
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(("workers", "limit", "reason"), REASONS.values(), ids=REASONS)
 def test_replacing_workers_loses_nothing(serve, workers, limit, reason):
     daemon = serve(workers, more=limit)
     with Load(("127.0.0.1", daemon.port)) as load:
