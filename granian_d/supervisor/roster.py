@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 NEVER: Final = float("inf")
 
 
-@dataclass(frozen=True, slots=True, eq=False, match_args=False)
+@dataclass(frozen=True, slots=True, match_args=False)
 class Worker:
     """One child: its seat, where it is in its life, and when that part must have ended."""
 
@@ -39,7 +39,7 @@ class Worker:
     exit_code: int = 0  # what its failure means for a daemon that has nothing else
 
 
-@dataclass(frozen=True, slots=True, eq=False, match_args=False)
+@dataclass(frozen=True, slots=True, match_args=False)
 class Mold:
     """The process that imported the application of a generation and forks its workers."""
 
@@ -52,7 +52,7 @@ class Mold:
     exit_code: int = 0
 
 
-@dataclass(frozen=True, slots=True, eq=False, match_args=False)
+@dataclass(frozen=True, slots=True, match_args=False)
 class Death:
     """The end of a process that nobody had asked for, or that had to be helped."""
 
@@ -64,7 +64,7 @@ class Death:
     reason: str  # "" where only `how` is known
 
 
-@dataclass(frozen=True, slots=True, eq=False, match_args=False)
+@dataclass(frozen=True, slots=True, match_args=False)
 class Outcome:
     """How the last change (reload, upgrade) went."""
 
@@ -75,7 +75,7 @@ class Outcome:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, eq=False, match_args=False)
+@dataclass(frozen=True, slots=True, match_args=False)
 class Setback:
     """A slot whose worker died: how often in a row, and when it may be filled again."""
 
@@ -83,7 +83,7 @@ class Setback:
     not_before: float
 
 
-@dataclass(frozen=True, slots=True, eq=False, match_args=False)
+@dataclass(frozen=True, slots=True, match_args=False)
 class Load:
     """How busy the workers of a pool that follows its load have been.
 
@@ -100,7 +100,7 @@ class Load:
     calm_since: float = NEVER
 
 
-@dataclass(frozen=True, slots=True, eq=False, match_args=False)
+@dataclass(frozen=True, slots=True, match_args=False)
 class Roster:
     """All of it. Generation and worker numbers start at 1; 0 is none."""
 
