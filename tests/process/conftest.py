@@ -81,11 +81,12 @@ def deploy(tmp_path):
     """Write the application anew, with a version and, if wanted, something that breaks it."""
 
     def write(version: str = "one", broken: str = "") -> None:
-        path = tmp_path / "served.py"
-        path.write_text(APPLICATION.replace('"one"', repr(version)) + broken)
+        written = tmp_path / "served.new"
+        written.write_text(APPLICATION.replace('"one"', repr(version)) + broken)
         # Two versions within one second have one mtime; the cached bytecode must not be believed.
         stamp = write.stamp = write.stamp + 10
-        os.utime(path, (stamp, stamp))
+        os.utime(written, (stamp, stamp))
+        written.rename(tmp_path / "served.py")  # a worker that imports reads all of one version
 
     write.stamp = 1_700_000_000
     write()

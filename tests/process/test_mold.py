@@ -7,6 +7,7 @@ import pwd
 import select
 import signal
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,12 @@ def title(pid: int) -> str:
 
 def children(daemon, part: str) -> list[int]:
     """The master's children whose title says that they are a "mold" or a "worker"."""
-    return [pid for pid in daemon.workers() if title(pid).startswith(f"granian-d: {part} ")]
+    found = []
+    for pid in daemon.workers():
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+            if title(pid).startswith(f"granian-d: {part} "):
+                found.append(pid)
+    return found
 
 
 def mold(daemon) -> int:

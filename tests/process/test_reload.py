@@ -13,6 +13,12 @@ from tests.process.daemon import alive, wait_until
 from tests.process.load import Load
 
 RELOADS = 20
+IMPORTING = """
+import time
+open(f"importing.{os.getpid()}", "w").close()
+"""
+HANGS = f"{IMPORTING}time.sleep(600)"
+FAILS_LATE = f"{IMPORTING}time.sleep(1); raise RuntimeError('late')"
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -161,22 +167,14 @@ def test_a_small_surge_rolls(serve):
     assert most <= 4 + 1  # one more: the planner is a child of the master for a moment
 
 
-def test_a_reload_during_a_reload_takes_its_place(serve, deploy):
+def test_a_reload_during_a_reload_takes_its_place(serve, deploy, tmp_path):
     daemon = serve(2)
-    deploy("two", "import time; time.sleep(600)")
+    deploy("two", HANGS)
     daemon.signal("HUP")
-    daemon.wait_for_log("starting generation 2")
+    wait_until(lambda: list(tmp_path.glob("importing.*")))
     deploy("three")
     assert "gen 3" in daemon.reload()
     assert daemon.get().text.startswith("three ")
-
-
-FAILS_LATE = """
-import time
-open(f"importing.{os.getpid()}", "w").close()
-time.sleep(1)
-raise RuntimeError("late")
-"""
 
 
 def test_a_crash_during_a_failing_reload_is_replaced(serve, deploy, tmp_path):
