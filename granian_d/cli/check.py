@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _USAGE: Final = "usage: python -m granian_d.cli.check RESULT_FD STATE_FD PROGRAM NAMES -- ARGV..."
-EX_SOFTWARE: Final = 70
 
 
 def main() -> int:
@@ -44,13 +43,13 @@ def _answer(
 ) -> dict[str, Any]:
     """What the master is told."""
     if not os.path.exists(program):
-        return _refusal(f"{program} is missing", EX_SOFTWARE)
+        return _refusal(f"{program} is missing", os.EX_SOFTWARE)
     try:
         return _try(state, inherited, argv)
     except BaseException as error:  # noqa: BLE001 - reported to the master, whatever it is
         traceback.print_exc()
         reason = " ".join(f"{type(error).__name__}: {error}".split())
-        return _refusal(f"it does not start: {reason}", EX_SOFTWARE)
+        return _refusal(f"it does not start: {reason}", os.EX_SOFTWARE)
 
 
 def _try(state: int, inherited: tuple[str, ...], argv: Sequence[str]) -> dict[str, Any]:

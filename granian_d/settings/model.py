@@ -16,7 +16,7 @@ differs from the derived one.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from pydantic import field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -34,6 +34,8 @@ from granian_d.settings.refusal import Refusal
 from granian_d.settings.serving import Listen
 from granian_d.settings.tls_options import Certificate, Ssl
 from granian_d.settings.workers import Workers
+
+_T = TypeVar("_T")
 
 
 class Log(Table):
@@ -194,3 +196,9 @@ def complete(settings: Settings) -> Settings:
         if getattr(settings, name) is None:
             settings = settings.model_copy(update={name: computed.value(settings)})
     return settings
+
+
+def given(value: _T | None) -> _T:
+    """A value that is there because `complete` has filled it in."""
+    assert value is not None
+    return value

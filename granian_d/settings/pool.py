@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from granian_d.plan import PoolPlan, Recycling
+from granian_d.settings.model import given
 
 if TYPE_CHECKING:
     from granian_d.settings.load import Loaded
     from granian_d.settings.model import Settings
-
-_T = TypeVar("_T")
 
 MIB: Final = 1 << 20
 
@@ -26,15 +25,15 @@ def plan_pool(loaded: Loaded) -> PoolPlan:
     _judge_refork(loaded)
     return PoolPlan(
         workers=settings.workers,
-        workers_min=_given(settings.workers_min),
-        workers_max=_given(settings.workers_max),
-        threads=_given(settings.blocking_threads) if settings.interface == "wsgi" else 0,
-        surge=_given(settings.surge),
+        workers_min=given(settings.workers_min),
+        workers_max=given(settings.workers_max),
+        threads=given(settings.blocking_threads) if settings.interface == "wsgi" else 0,
+        surge=given(settings.surge),
         canary=settings.canary,
         generations=settings.max_generations,
         startup_timeout_s=settings.workers_startup_timeout,
         drain_timeout_s=settings.workers_kill_timeout,
-        stream_timeout_s=_given(settings.workers_stream_timeout),
+        stream_timeout_s=given(settings.workers_stream_timeout),
         drain_delay_s=settings.drain_delay,
         stall_timeout_s=settings.workers_stall_timeout,
         request_timeout_s=settings.request_kill_timeout,
@@ -48,9 +47,9 @@ def plan_pool(loaded: Loaded) -> PoolPlan:
 def _plan_recycling(settings: Settings) -> Recycling:
     return Recycling(
         requests=settings.workers_max_requests,
-        requests_jitter=_given(settings.workers_max_requests_jitter),
+        requests_jitter=given(settings.workers_max_requests_jitter),
         lifetime_s=settings.workers_lifetime or 0.0,
-        lifetime_jitter_s=_given(settings.workers_lifetime_jitter),
+        lifetime_jitter_s=given(settings.workers_lifetime_jitter),
         rss_bytes=(settings.workers_max_rss or 0) * MIB,
         pss_bytes=(settings.workers_max_pss or 0) * MIB,
         sample_interval_s=settings.rss_sample_interval,
@@ -60,10 +59,10 @@ def _plan_recycling(settings: Settings) -> Recycling:
 
 def _judge_bounds(loaded: Loaded) -> None:
     settings = loaded.settings
-    if _given(settings.workers_min) > settings.workers:
+    if given(settings.workers_min) > settings.workers:
         reason = f"more than the {settings.workers} that are started (workers)"
         raise loaded.refusal(("workers_min",), reason)
-    if _given(settings.workers_max) < settings.workers:
+    if given(settings.workers_max) < settings.workers:
         reason = f"fewer than the {settings.workers} that are started (workers)"
         raise loaded.refusal(("workers_max",), reason)
 
@@ -80,9 +79,3 @@ def pool_remarks(loaded: Loaded) -> list[str]:
         reason = "no effect: nobody holds the sockets while the daemon is away"
         return [loaded.origin("idle_exit").line(("idle_exit",), reason)]
     return []
-
-
-def _given(value: _T | None) -> _T:
-    """A value that is there because `model.complete` has filled it in."""
-    assert value is not None
-    return value

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ipaddress
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from granian_d import __version__
 from granian_d.control.wire import SOCKET_NAME
@@ -29,6 +29,7 @@ from granian_d.plan import (
 )
 from granian_d.settings.identity import plan_identity
 from granian_d.settings.listeners import plan_listeners, unbound
+from granian_d.settings.model import given
 from granian_d.settings.pool import plan_pool, pool_remarks
 from granian_d.settings.tls import plan_tls, tls_remarks
 
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
     from granian_d.settings.load import Loaded
     from granian_d.settings.model import Settings
     from granian_d.settings.protocols import Http2
-
-_T = TypeVar("_T")
 
 
 def resolve(loaded: Loaded) -> DaemonPlan:
@@ -52,7 +51,7 @@ def resolve(loaded: Loaded) -> DaemonPlan:
     return DaemonPlan(
         version=__version__,
         master=MasterPlan(
-            process_name=_given(settings.process_name),
+            process_name=given(settings.process_name),
             pid_file=_complete(settings.pid_file, places.runtime_directory),
             control_socket=_control_socket(loaded),
         ),
@@ -93,7 +92,7 @@ def _plan_worker(loaded: Loaded) -> WorkerPlan:
         url_path_prefix=settings.url_path_prefix,
         blocking_threads=_blocking_threads(loaded),
         blocking_threads_idle_timeout_s=settings.blocking_threads_idle_timeout,
-        backpressure=_given(settings.backpressure),
+        backpressure=given(settings.backpressure),
         warmup=settings.warmup,
         health=settings.health,
         request_timeout_s=settings.request_timeout,
@@ -172,12 +171,6 @@ def _plan_network(entry: str) -> Network:
     )
 
 
-def _given(value: _T | None) -> _T:
-    """A value that is there because `model.complete` has filled it in."""
-    assert value is not None
-    return value
-
-
 def _complete(path: str | None, directory: str) -> str:
     """An absolute path; empty for none."""
     if path is None:
@@ -204,7 +197,7 @@ def _working_dir(loaded: Loaded) -> str:
 
 
 def _blocking_threads(loaded: Loaded) -> int:
-    threads = _given(loaded.settings.blocking_threads)
+    threads = given(loaded.settings.blocking_threads)
     interface = loaded.settings.interface
     if threads > 1 and interface != "wsgi":
         reason = f"{threads} threads are of use to wsgi only; {interface} runs in one"

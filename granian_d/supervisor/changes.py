@@ -7,6 +7,7 @@ is done: it reads what the earlier one would have read, or something newer.
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,6 @@ from granian_d.supervisor.vocabulary import (
 if TYPE_CHECKING:
     from granian_d.supervisor.turn import Turn
 
-TRY_AGAIN = 75  # EX_TEMPFAIL of sysexits.h: nothing is wrong, but it was not done
 THE_END = "the service stops"
 
 
@@ -97,9 +97,9 @@ def abandon_change(turn: Turn, *, keep_candidate: bool = False) -> None:
     if roster.concluding:
         turn.tell_verdict()  # it is decided, and stays so
     elif roster.reloading:
-        turn.do(Verdict(roster.change, TRY_AGAIN, THE_END))
+        turn.do(Verdict(roster.change, os.EX_TEMPFAIL, THE_END))
     if roster.reload_again or roster.upgrade_again:
-        turn.do(Verdict(roster.change + 1, TRY_AGAIN, THE_END))
+        turn.do(Verdict(roster.change + 1, os.EX_TEMPFAIL, THE_END))
     turn.set(
         planning_until=NEVER,
         checking_until=NEVER,
@@ -173,7 +173,7 @@ def fail_change(turn: Turn, reason: str, exit_code: int) -> None:
         begin_stop(turn)
         turn.set(quitting=True)
         return
-    turn.end_change(exit_code or 70, reason)
+    turn.end_change(exit_code or os.EX_SOFTWARE, reason)
     turn.set(last_failure=sentence, concluding=True, checking_until=NEVER)
     turn.report(event, generation=turn.roster.committed, reason=sentence)
 

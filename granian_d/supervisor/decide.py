@@ -16,6 +16,7 @@ drain the old. The rules that `settle` keeps, and that the tests prove of every 
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -126,7 +127,7 @@ def _on_worker_exited(turn: Turn, event: WorkerExited) -> None:
         return
     _doubt_mold(turn, worker)
     if worker.generation == roster.candidate:
-        changes.discard(turn, reason, worker.exit_code or 70)
+        changes.discard(turn, reason, worker.exit_code or os.EX_SOFTWARE)
     elif worker.generation == roster.committed:
         _set_back(turn, worker.slot, worker.ready_at)
 
@@ -190,7 +191,7 @@ def _on_mold_exited(turn: Turn, event: MoldExited) -> None:
     turn.bury(Death(turn.now, 0, mold.generation, event.pid, event.how, brief))
     if mold.generation == roster.candidate:
         reason = mold.reason or f"the mold ended with {event.how}"
-        changes.discard(turn, reason, mold.exit_code or 70)
+        changes.discard(turn, reason, mold.exit_code or os.EX_SOFTWARE)
     elif mold.generation == roster.committed:
         _set_back(turn, 0, mold.ready_at)
 

@@ -290,7 +290,7 @@ class _Loop:
         try:
             record = json.loads(answer)
         except ValueError:
-            return PlanFailed(f"the planner gave no answer ({how})", 70)
+            return PlanFailed(f"the planner gave no answer ({how})", os.EX_SOFTWARE)
         if "done" in record:
             return PlanFailed("", record["done"])  # --help, --version: nothing to serve
         if "plan" not in record:

@@ -153,6 +153,11 @@ class OsCalls:
         }
         self.status = "starting"
 
+    @property
+    def committed(self) -> DaemonPlan | None:
+        """The plan of the service; a candidate's, while there is one, is beside it."""
+        return self.plans[min(self.plans)] if self.plans else None
+
     def do(self, command: Command) -> None:
         """Carry out one command."""
         self._hands[type(command)](command)
@@ -238,8 +243,8 @@ class OsCalls:
         """Have workers use certificates that have changed on disk, and fresh ticket keys."""
         if self.certificates is not None:
             self._tell_renewals(self.certificates.look(now))
-            if committed := self.plans.get(min(self.plans, default=0)):
-                self.safekeeping.keep_tickets(self.certificates.tickets(committed.tls))
+            if plan := self.committed:
+                self.safekeeping.keep_tickets(self.certificates.tickets(plan.tls))
         self.safekeeping.flush()
 
     def adopt_certificates(self, plan: DaemonPlan) -> None:
@@ -286,7 +291,7 @@ class OsCalls:
         try:
             self.planner = child.start_planner(self.runtime.planner_command)
         except OSError as error:
-            self.news.append(PlanFailed(f"cannot start the planner: {error.strerror}", 71))
+            self.news.append(PlanFailed(f"cannot start the planner: {error.strerror}", os.EX_OSERR))
         else:
             self.planners.append(self.planner)
 
@@ -344,10 +349,9 @@ class OsCalls:
 
     def _keep_committed(self) -> None:
         """A plan came to nothing: close the log files and listeners that only it wanted."""
-        if self.plans:
-            committed = max(self.plans)
-            self.runtime.adopt_logs(self.plans[committed])
-            self._keep_only(committed)
+        if plan := self.committed:
+            self.runtime.adopt_logs(plan)
+            self._keep_only(min(self.plans))
 
     def _keep_only(self, generation: int) -> None:
         """That plan is the service; listeners and plans of others have no use any more."""

@@ -22,6 +22,7 @@ from granian_d.control.wire import Done, Misunderstood
 from granian_d.errors import DaemonError
 from granian_d.observe.events import EVENTS, LEVELS
 from granian_d.plan import MOST_WORKERS, ListenerPlan
+from granian_d.supervisor import changes
 from granian_d.supervisor.caller import Caller, Lost
 from granian_d.supervisor.dumps import Dumps
 from granian_d.supervisor.listeners import Listeners
@@ -37,14 +38,8 @@ if TYPE_CHECKING:
 MOST_CALLERS: Final = 16
 PATIENCE_S: Final = 5.0  # with a caller who neither asks nor reads
 
-# Exit statuses of sysexits(3) beside those of `errors`.
-EX_USAGE: Final = 64
-EX_OSERR: Final = 71
-EX_TEMPFAIL: Final = 75
-EX_NOPERM: Final = 77
-
 _TOLD: Final = LEVELS["info"].rank
-_STOPS: Final = Done(EX_TEMPFAIL, "the service stops")
+_STOPS: Final = Done(os.EX_TEMPFAIL, changes.THE_END)
 
 _AT_ONCE: Final[Mapping[type, Intent]] = {wire.Stop: "stop", wire.Quit: "quit"}
 _CHANGES: Final[Mapping[type, Intent]] = {wire.Reload: "reload", wire.Upgrade: "upgrade"}
@@ -208,9 +203,9 @@ class Reception:
         """Only root and whom the master runs as may control it."""
         if caller.uid not in (0, os.geteuid()):
             self._report(Report("control_refused", {"pid": caller.pid, "uid": caller.uid}))
-            return Done(EX_NOPERM, f"user {caller.uid} may not control this daemon")
+            return Done(os.EX_NOPERM, f"user {caller.uid} may not control this daemon")
         if len(self._callers) >= MOST_CALLERS:
-            return Done(EX_TEMPFAIL, f"there are {MOST_CALLERS} callers already")
+            return Done(os.EX_TEMPFAIL, f"there are {MOST_CALLERS} callers already")
         return None
 
     def _admit(self, caller: Caller) -> None:
@@ -271,7 +266,7 @@ class Reception:
         try:
             request = wire.decode_request(line)
         except Misunderstood as error:
-            self._say(caller, Done(EX_USAGE, f"the request is not understood: {error}"))
+            self._say(caller, Done(os.EX_USAGE, f"the request is not understood: {error}"))
             return
         caller.deadline = NEVER  # from here on it is for us to act
         if isinstance(request, wire.Status):
@@ -298,7 +293,7 @@ class Reception:
             text = json.dumps(describe(), ensure_ascii=False)
             fd = sealed_memory(text.encode("utf-8", "backslashreplace"))
         except OSError as error:
-            self._say(caller, Done(EX_OSERR, f"no place for an answer: {error.strerror}"))
+            self._say(caller, Done(os.EX_OSERR, f"no place for an answer: {error.strerror}"))
             return
         except Exception as error:  # noqa: BLE001 - a fault in a report must not end the service
             self._report(Report("loop_error", {"reason": traceback.format_exc().rstrip()}))
@@ -319,9 +314,9 @@ class Reception:
 
     def _scale(self, caller: Caller, workers: int) -> Iterator[Wanted]:
         if not 1 <= workers <= MOST_WORKERS:
-            self._say(caller, Done(EX_USAGE, f"{workers} is not from 1 to {MOST_WORKERS}"))
+            self._say(caller, Done(os.EX_USAGE, f"{workers} is not from 1 to {MOST_WORKERS}"))
         elif self._roster.phase != "serving":
-            self._say(caller, Done(EX_TEMPFAIL, f"the service is {self._roster.phase}"))
+            self._say(caller, Done(os.EX_TEMPFAIL, f"the service is {self._roster.phase}"))
         else:
             self._say(caller, Done(0, ""))
             yield Wanted("scale", workers)
@@ -329,7 +324,7 @@ class Reception:
     def _dump(self, caller: Caller, slot: int) -> None:
         if not self._dumps.order(caller, slot, time.monotonic()):
             who = f"worker-{slot}" if slot else "worker"
-            self._say(caller, Done(EX_USAGE, f"there is no {who}"))
+            self._say(caller, Done(os.EX_USAGE, f"there is no {who}"))
 
     def _end_dump(self, caller: Caller) -> None:
         if not self._dumps.awaited_by(caller):

@@ -84,8 +84,8 @@ def adopt(hands: OsCalls, handover: Handover) -> list[WorkerExited | MoldExited]
         except DaemonError as error:
             hands.do(Report("config_warning", {"reason": str(error)}))
     waiting = [(one.fd, one.change) for one in handover.callers]
-    if hands.plans:
-        hands.open_reception(hands.plans[max(hands.plans)].master.control_socket, waiting)
+    if committed := hands.committed:
+        hands.open_reception(committed.master.control_socket, waiting)
     pid = handover.pid
     hands.do(Report("starting", {"version": __version__, "pid": pid}))
     before = handover.version

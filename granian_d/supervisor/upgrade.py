@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from granian_d.supervisor.roster import Roster
     from granian_d.supervisor.vocabulary import StartCheck, Upgrade
 
-EX_OSERR = 71
-
 
 class Upgrader:
     """What there is to an upgrade in the old program.
@@ -71,7 +69,7 @@ class Upgrader:
                 os.close(state)
         except OSError as error:
             reason = f"cannot start the check: {error.strerror}"
-            self._hands.news.append(UpgradeFailed(reason, EX_OSERR))
+            self._hands.news.append(UpgradeFailed(reason, os.EX_OSERR))
         else:
             self._hands.planners.append(self.check)
 
@@ -81,9 +79,9 @@ class Upgrader:
         try:
             record = json.loads(bytes(check.answer))
         except ValueError:
-            return UpgradeFailed(f"the granian-d on disk gave no answer ({how})", 70)
+            return UpgradeFailed(f"the granian-d on disk gave no answer ({how})", os.EX_SOFTWARE)
         if "plan" not in record:
-            return UpgradeFailed(record.get("error", how), record.get("exit_code", 70))
+            return UpgradeFailed(record.get("error", how), record.get("exit_code", os.EX_SOFTWARE))
         self._plan = record["plan"]
         return CheckPassed()
 
@@ -123,7 +121,7 @@ class Upgrader:
                 os.set_inheritable(fd, False)
             if memory != -1:
                 os.close(memory)
-            return UpgradeFailed(f"cannot execute {sys.executable}: {error}", EX_OSERR)
+            return UpgradeFailed(f"cannot execute {sys.executable}: {error}", os.EX_OSERR)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
@@ -166,11 +164,11 @@ def _kin(number: int, one: Child) -> Kin:
 
 def _tickets(hands: OsCalls) -> bytes:
     """The key of session tickets of the committed generation; b"" for none."""
-    if hands.certificates is None or not hands.plans:
+    if hands.certificates is None or (plan := hands.committed) is None:
         return b""
     from granian_d.supervisor.certificates import encode_tickets  # noqa: PLC0415 - it is there
 
-    tickets = hands.certificates.tickets(hands.plans[min(hands.plans)].tls)
+    tickets = hands.certificates.tickets(plan.tls)
     return b"" if tickets is None else encode_tickets(tickets)
 
 

@@ -6,6 +6,7 @@ successor first, as in a reload. One at a time is, and none while a change is un
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -42,11 +43,11 @@ def _end_planning(turn: Turn) -> None:
     if turn.now >= turn.roster.planning_until:
         turn.do(StopPlanner())
         reason = f"the configuration was not read in {limit_s:.0f} s"
-        changes.on_plan_failed(turn, PlanFailed(reason, changes.TRY_AGAIN))
+        changes.on_plan_failed(turn, PlanFailed(reason, os.EX_TEMPFAIL))
     if turn.now >= turn.roster.checking_until:
         turn.do(StopPlanner())
         reason = f"the new granian-d did not start in {limit_s:.0f} s"
-        changes.on_upgrade_failed(turn, UpgradeFailed(reason, changes.TRY_AGAIN))
+        changes.on_upgrade_failed(turn, UpgradeFailed(reason, os.EX_TEMPFAIL))
 
 
 # --- who hangs ---------------------------------------------------------------------------------

@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
 UNWANTED: Final = 1  # exit status of a worker that nobody waits for any more
 JOINED_S: Final = 0.5  # for the kernel to take away threads that Python has joined
-FAILED_FORK: Final = 71  # EX_OSERR of sysexits(3)
 
 
 class Mold:
@@ -226,7 +225,7 @@ def _fork_and_leave() -> None:
         if os.fork():
             os._exit(0)
     except BaseException:  # noqa: BLE001 - nobody is above it: the frames there are the mold's
-        os._exit(FAILED_FORK)
+        os._exit(os.EX_OSERR)
 
 
 def _reap(between: int) -> str:

@@ -40,18 +40,16 @@ def test_restarts_under_load_lose_nothing_where_systemd_holds_the_socket(make):
     service.socket_unit(service.socket)
     service.load()
     service.systemctl("start", service.socket)
-    with Load(("127.0.0.1", service.port), keep=2, new=1) as load:
-        for number in range(RESTARTS):
-            service.deploy(version=f"v{number}")
-            service.systemctl("restart")
-            load.more(10)
-    nothing_lost(load, *(f"v{number}" for number in range(RESTARTS)))
-    assert "SIGKILL" not in service.journal()
+    restarts_lose_nothing(service)
 
 
 def test_restarts_under_load_lose_nothing_with_the_store(serve):
     service = serve()
     assert service.show("NFileDescriptorStore") != "0"
+    restarts_lose_nothing(service)
+
+
+def restarts_lose_nothing(service):
     with Load(("127.0.0.1", service.port), keep=2, new=1) as load:
         for number in range(RESTARTS):
             service.deploy(version=f"v{number}")
