@@ -6,7 +6,8 @@
      +- DaemonUnreachable      no daemon answers granianctl                  (exit 69)
      |   +- ControlTimeout     it did not answer in time                     (exit 75)
      +- ApplicationError       the application's side of the contract
-     |   +- LoadError          it cannot be imported or found                (exit 70)
+     |   +- LoadError          it cannot be imported or found                (exit 65)
+     |   |   +- ImportRaised   its own code raised while it was imported     (exit 70)
      |   +- StartupError       it imported, but refused to start             (exit 70)
      |   +- InvalidResponse    a status or header that must not go out       (HTTP 500)
      |   +- FlowError          right message, wrong moment                   (HTTP 500)
@@ -72,7 +73,18 @@ class ApplicationError(DaemonError):
 
 
 class LoadError(ApplicationError):
-    """The application cannot be imported, found or called."""
+    """The application cannot be imported, found or called: only other code could be."""
+
+    exit_code = 65  # EX_DATAERR: the units do not retry it (RestartPreventExitStatus=65)
+
+
+class ImportRaised(LoadError):
+    """The application raised while it was imported, for what may be over in a while.
+
+    A database that is not there yet, say: the units try again.
+    """
+
+    exit_code = 70
 
 
 class StartupError(ApplicationError):

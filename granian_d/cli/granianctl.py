@@ -12,9 +12,9 @@
     granianctl sample                     a TOML file with all options
     granianctl reference                  docs/settings.md
 
-Exit status: 0, or that of the error: 78 for settings, 70 for the application, 71 for an address,
-69 when no daemon answers, 75 when it does not in time. What a command needs is imported when it is
-chosen: a reload must not wait for the machinery of settings.
+Exit status: 0, or that of the error: 78 for settings, 65 and 70 for the application, 71 for an
+address, 69 when no daemon answers, 75 when it does not in time. What a command needs is imported
+when it is chosen: a reload must not wait for the machinery of settings.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from granian_d.plan.model import (
     TlsPlan,
     WebSocketLimits,
     WorkerPlan,
+    site_packages,
 )
 from granian_d.plan.wire import adapt, decode, encode
 
@@ -44,4 +45,5 @@ __all__ = [
     "adapt",
     "decode",
     "encode",
+    "site_packages",
 ]

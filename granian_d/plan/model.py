@@ -6,6 +6,8 @@ defaults), nothing that still needs parsing. Units end a name: `_s` seconds, `_b
 
 from __future__ import annotations
 
+import os
+import sys
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -155,6 +157,7 @@ class WorkerPlan:
     interface: InterfaceName
     factory: bool
     working_dir: str  # "" leaves sys.path and the current directory alone
+    venv: str  # "": what the application imports is where granian-d is
     loop: LoopName
     engine: EngineName
     http: HttpMode
@@ -248,3 +251,9 @@ class DaemonPlan:
     worker: WorkerPlan
     log: LogPlan
     access_log: AccessLogPlan
+
+
+def site_packages(venv: str) -> str:
+    """Where the packages of a virtual environment are, if this Python can use them."""
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    return os.path.join(venv, "lib", version, "site-packages")

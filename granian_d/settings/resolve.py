@@ -26,6 +26,7 @@ from granian_d.plan import (
     Network,
     WebSocketLimits,
     WorkerPlan,
+    site_packages,
 )
 from granian_d.settings.identity import plan_identity
 from granian_d.settings.listeners import plan_listeners, unbound
@@ -86,6 +87,7 @@ def _plan_worker(loaded: Loaded) -> WorkerPlan:
         interface=settings.interface,
         factory=settings.factory,
         working_dir=_working_dir(loaded),
+        venv=_venv(loaded),
         loop=settings.loop,
         engine=settings.engine,
         http=settings.http,
@@ -194,6 +196,20 @@ def _working_dir(loaded: Loaded) -> str:
     if not loaded.surroundings.rehearsal and not Path(directory).is_dir():
         raise loaded.refusal(("working_dir",), f"{directory} is not a directory")
     return directory
+
+
+def _venv(loaded: Loaded) -> str:
+    if loaded.settings.venv is None:
+        return ""
+    venv = loaded.beside(("venv",), loaded.settings.venv)
+    if loaded.surroundings.rehearsal:
+        return venv
+    if not Path(venv, "pyvenv.cfg").is_file():
+        raise loaded.refusal(("venv",), f"{venv} is not a virtual environment")
+    if not Path(needed := site_packages(venv)).is_dir():
+        reason = f"{venv} is of another Python than granian-d: there is no {needed}"
+        raise loaded.refusal(("venv",), reason)
+    return venv
 
 
 def _blocking_threads(loaded: Loaded) -> int:

@@ -97,6 +97,13 @@ class Serving(Table):
         kind="path",
         example="/srv/app",
     )
+    venv: str | None = option(
+        None,
+        "Virtual environment that the application is installed in, where granian-d itself is in"
+        " another one; relative to the TOML file that names it.",
+        kind="path",
+        example="/srv/app/.venv",
+    )
     loop: LoopName = option("auto", "Event loop; auto is uvloop where it is installed.")
     engine: EngineName = option(
         "auto",

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from granian_d.supervisor.turn import Turn
 
 THE_END = "the service stops"
+PLACES = 3  # of a traceback, in STATUS=: the last ones are the telling ones
 
 
 # --- the end -----------------------------------------------------------------------------------
@@ -169,13 +170,28 @@ def fail_change(turn: Turn, reason: str, exit_code: int) -> None:
     if turn.roster.phase == "booting":
         if sentence:
             turn.report("boot_failed", reason=sentence)
-        turn.set(exit_code=exit_code, last_failure=sentence)
+        turn.set(exit_code=exit_code, last_failure=_in_one_line(reason))
         begin_stop(turn)
         turn.set(quitting=True)
         return
     turn.end_change(exit_code or os.EX_SOFTWARE, reason)
     turn.set(last_failure=sentence, concluding=True, checking_until=NEVER)
     turn.report(event, generation=turn.roster.committed, reason=sentence)
+
+
+def _in_one_line(reason: str) -> str:
+    """A sentence and the places of its traceback, all that STATUS= has room for.
+
+    Between two tries `systemctl status` shows nothing else of a start that failed.
+    """
+    sentence, _, trace = reason.partition("\n")
+    lines = (line.strip() for line in trace.splitlines() if line.startswith('  File "'))
+    places = [line.removeprefix("File ") for line in lines][-PLACES:]
+    return (
+        f"{sentence}; Traceback (most recent call last): {'; '.join(places)}"
+        if places
+        else sentence
+    )
 
 
 # --- upgrade -----------------------------------------------------------------------------------

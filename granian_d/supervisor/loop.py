@@ -347,7 +347,7 @@ class _Loop:
         if roster.phase == "leaving":
             return f"stopping in {max(0.0, roster.leave_at - time.monotonic()):.0f} s"
         if roster.phase != "serving":
-            why = f"could not start: {roster.last_failure[:300]}" if not roster.committed else ""
+            why = f"could not start: {roster.last_failure[:600]}" if not roster.committed else ""
             return why or f"stopping, {len(roster.workers)} workers left"
         serving = len(list(roster.of(roster.committed, "ready")))
         wanted = roster.count(roster.committed)

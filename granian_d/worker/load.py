@@ -6,14 +6,17 @@ import importlib.util
 import os
 import sys
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from granian_d.errors import LoadError
+from granian_d.errors import ImportRaised, LoadError
 
 if TYPE_CHECKING:
     from types import ModuleType
 
     from granian_d.plan import WorkerPlan
+
+# What Python says of code as it is written. All else may be different at the next try.
+_OF_THE_CODE: Final = (ImportError, SyntaxError, NameError, AttributeError, TypeError)
 
 
 def load_application(plan: WorkerPlan) -> Any:
@@ -24,8 +27,13 @@ def load_application(plan: WorkerPlan) -> Any:
 
     Raises:
         LoadError: there is no such module or attribute, or the factory cannot be called. What the
-            application raises by itself while it is imported is the error's cause.
+            application raises by itself while it is imported is the error's cause; if that may be
+            different at another time, the error is an ImportRaised.
     """
+    if plan.venv:
+        from granian_d.worker import venv  # noqa: PLC0415 - for whom it is no cost
+
+        venv.enter(plan.venv)
     _enter_directory(plan)
     module_name, _, attribute = plan.target.partition(":")
     module = _import(module_name)
@@ -68,9 +76,9 @@ def _import(name: str) -> ModuleType:
             raise LoadError(f"there is no module {error.name!r} (looked for {name})") from None
         raise LoadError(f"importing {name} failed: {_brief(error)}") from error
     except SystemExit as error:
-        raise LoadError(f"importing {name} ended the process: {_brief(error)}") from error
+        raise ImportRaised(f"importing {name} ended the process: {_brief(error)}") from error
     except Exception as error:
-        raise LoadError(f"importing {name} failed: {_brief(error)}") from error
+        raise _kind(error)(f"importing {name} failed: {_brief(error)}") from error
 
 
 def _import_file(path: str) -> ModuleType:
@@ -93,7 +101,11 @@ def _call_factory(target: str, factory: Any) -> Any:
     try:
         return factory()
     except (Exception, SystemExit) as error:
-        raise LoadError(f"{target}: the factory failed: {_brief(error)}") from error
+        raise _kind(error)(f"{target}: the factory failed: {_brief(error)}") from error
+
+
+def _kind(error: BaseException) -> type[LoadError]:
+    return LoadError if isinstance(error, _OF_THE_CODE) else ImportRaised
 
 
 def _is_part_of(missing: str, wanted: str) -> bool:

@@ -71,7 +71,7 @@ async def conversation(receive, send):
     await send({'type': 'websocket.send', 'text': 'another'})
 """,
         {"websocket"},
-        "an echo that is none",
+        "an echo that is none|no answer in time",  # to who has not sent three messages yet
     ),
     "a conversation that ends": (
         """

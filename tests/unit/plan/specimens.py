@@ -64,6 +64,7 @@ def worker_plan(target: str = "hello:app", **changes: Any) -> WorkerPlan:
         interface="asgi",
         factory=False,
         working_dir="",
+        venv="",
         loop="asyncio",
         engine="pure",
         http="1",

@@ -107,7 +107,7 @@ class TestCheckApplication:
             "def app(): pass\ndef f():\n    raise RuntimeError('sold out')\nf()\n"
         )
         status, out, err = check_app("app.toml")
-        assert (status, out) == (70, "")
+        assert (status, out) == (65, "")
         first, *frames = err.splitlines()
         assert first.startswith("app.toml: ")
         assert "sold out" in first
@@ -118,7 +118,7 @@ class TestCheckApplication:
 
     def test_one_that_is_not_there(self):
         status, out, err = check_app("app.toml")
-        assert (status, out) == (70, "")
+        assert (status, out) == (65, "")
         assert "shop" in err
 
     @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ class TestCheckApplication:
     def test_one_that_ends_the_process(self, line, end):
         Path("shop.py").write_text(f"import os\n{line}")
         line = f"app.toml: importing the application ended the process ({end})\n"
-        assert check_app("app.toml") == (70, "", line)
+        assert check_app("app.toml") == (65, "", line)
 
     def test_one_that_leaves_a_thread_and_a_child(self):
         """Neither keeps the check from ending, although the child holds on to the pipe."""

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from granian_d import __version__
 from granian_d.errors import ConfigError
-from granian_d.plan import decode, encode
+from granian_d.plan import decode, encode, site_packages
 from granian_d.settings import load, resolve
 from granian_d.settings.options import OPTIONS
 from tests.certificates import Authority
@@ -40,6 +41,16 @@ ON_THIS_MACHINE = {
 }
 PART_OF_CLASS = {"restart": {"master"}, "live": {"pool"}}
 PARTS_OF_WORKERS = {"pool", "worker", "listeners", "log", "access_log", "tls"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def environments(tmp_path_factory):
+    """Directories that could be virtual environments."""
+    made = tmp_path_factory.mktemp("venvs")
+    for name in ("one", "two"):
+        Path(site_packages(str(made / name))).mkdir(parents=True)
+        (made / name / "pyvenv.cfg").touch()
+    ON_THIS_MACHINE["venv"] = st.sampled_from([str(made / "one"), str(made / "two")])
 
 
 @pytest.fixture(scope="module", autouse=True)
