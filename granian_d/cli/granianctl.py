@@ -4,6 +4,7 @@
     granianctl reload [--wait]            a new generation; with --wait, until it serves or failed
     granianctl scale N                    that many workers, until the next reload
     granianctl upgrade [--wait]           become the granian-d that is installed now
+    granianctl pin                        import all that would be imported later
     granianctl stop | quit                finish what is under way and end | end at once
     granianctl dump WORKER|all            stacks of all tasks and threads of a worker
     granianctl check FILE [--app]         judge a TOML file; with --app import its application too
@@ -133,6 +134,7 @@ def _add_operating(commands: argparse._SubParsersAction[argparse.ArgumentParser]
     add("scale", "have so many workers, until the next reload").add_argument(
         "workers", type=int, metavar="N"
     )
+    add("pin", "import all of this release now: its files are about to be replaced")
     add("stop", "finish what is under way and end")
     add("quit", "end at once")
     add("dump", "stacks of all tasks and threads of a worker").add_argument(

@@ -84,6 +84,8 @@ def _request(arguments: argparse.Namespace) -> wire.Request:
             return wire.Scale(arguments.workers)
         case "dump":
             return wire.Stacks(arguments.worker)
+        case "pin":
+            return wire.Pin()
         case "stop":
             return wire.Stop()
         case _:
@@ -107,7 +109,7 @@ def _tell(arguments: argparse.Namespace, answer: wire.Answer, text: str) -> int:
 
 
 def _document(arguments: argparse.Namespace, title: str, text: str) -> Iterator[str]:
-    if arguments.command == "dump":
+    if arguments.command in ("dump", "pin"):
         yield "".join(f"{line}\n" for line in [*_shown(title), *_shown(text)]) + "\n"
     elif arguments.json:
         yield text + "\n"

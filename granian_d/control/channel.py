@@ -55,7 +55,7 @@ class Failed(NamedTuple):
 
 
 class Dumped(NamedTuple):
-    """Worker: the stacks that were asked for, in a file in memory that rides along."""
+    """Worker or mold: the text that was asked for, in a file in memory that rides along."""
 
     ticket: int
 
@@ -88,6 +88,12 @@ class Dump(NamedTuple):
     ticket: int
 
 
+class Pin(NamedTuple):
+    """Master: import now what you would import later; answered as Dump is."""
+
+    ticket: int
+
+
 class Reopen(NamedTuple):
     """Master: a log file has been opened anew; its descriptor rides along."""
 
@@ -109,6 +115,7 @@ Message = (
     | Drain
     | Fork
     | Dump
+    | Pin
     | Reopen
     | Renew
 )
@@ -170,6 +177,15 @@ class Channel:
         except OSError:
             return False
         return True
+
+    def answer(self, ticket: int, text: str) -> None:
+        """Send the text that a Dump or a Pin asked for; nobody waits where it has no place."""
+        try:
+            fd = sealed_memory(text.encode("utf-8", "backslashreplace"))
+        except OSError:
+            return
+        self.send(Dumped(ticket), [fd])
+        os.close(fd)
 
     def receive(self, most_fds: int = MESSAGE_FDS) -> tuple[Message, list[int]] | None:
         """The next message and its descriptors, None when there is none at the moment.

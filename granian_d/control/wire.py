@@ -62,7 +62,11 @@ class Stacks(NamedTuple):
     slot: int  # 0: all of them
 
 
-Request = Status | Reload | Scale | Upgrade | Stop | Quit | Stacks
+class Pin(NamedTuple):
+    """Have all processes import what they would import later. Answered as Stacks is."""
+
+
+Request = Status | Reload | Scale | Upgrade | Stop | Quit | Stacks | Pin
 
 # --- answers -----------------------------------------------------------------------------------
 

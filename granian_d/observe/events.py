@@ -103,8 +103,9 @@ EVENTS: Final[dict[str, tuple[str, str]]] = {
     "worker_overdue": ("warning", "Killing worker-{worker} (PID {pid}): {reason}"),
     "worker_mute": (
         "warning",
-        "Worker-{worker} (PID {pid}) does not answer: its threads are on standard error",
+        "{who} (PID {pid}) does not answer: its threads are on standard error",
     ),
+    "pin_late": ("warning", "{who} (PID {pid}) does not answer: it may not have imported all"),
     # the control socket
     "control_failed": ("warning", "Serving without a control socket: {reason}"),
     "control_request": ("info", "Asked to {request} by granianctl (PID {pid}, UID {uid})"),

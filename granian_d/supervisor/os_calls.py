@@ -211,7 +211,7 @@ class OsCalls:
         from granian_d.supervisor.reception import Reception  # noqa: PLC0415 - as above
 
         try:
-            self.reception = Reception(path, self.children, self.report, waiting)
+            self.reception = Reception(path, self.nursery.everybody, self.report, waiting)
         except ListenError as error:
             self.report(Report("control_failed", {"reason": str(error)}))
 

@@ -16,8 +16,8 @@ import traceback
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from granian_d.control import wire
-from granian_d.control.channel import sealed_memory
+from granian_d.control import pinning, wire
+from granian_d.control.channel import Dump, sealed_memory
 from granian_d.control.wire import Done, Misunderstood
 from granian_d.errors import DaemonError
 from granian_d.observe.events import EVENTS, LEVELS
@@ -50,7 +50,7 @@ class Reception:
 
     Args:
         path: of the socket.
-        children: the workers there are, by number; the owner's.
+        children: gives the workers and molds there are, by number.
         report: logs, and comes back with it to `tell`.
         waiting: who waited at this process' predecessor, as its `waiting()` gave them.
 
@@ -61,7 +61,7 @@ class Reception:
     def __init__(
         self,
         path: str,
-        children: Mapping[int, Child],
+        children: Callable[[], Mapping[int, Child]],
         report: Callable[[Report], None],
         waiting: Iterable[tuple[int, int]] = (),
     ) -> None:
@@ -127,17 +127,18 @@ class Reception:
         """A worker has written down its stacks."""
         ordered = self._dumps.take(worker, ticket, fds)
         if ordered is not None:
-            title = f"worker-{ordered.slot} (PID {ordered.pid})"
+            title = f"{ordered.who} (PID {ordered.pid})"
             self._say(ordered.caller, wire.Document(title), fds[0])
             self._end_dump(ordered.caller)
 
     def look(self, now: float) -> None:
         """Time has passed: workers and callers that are late."""
         for ordered in self._dumps.overdue(now):
-            fields = {"worker": ordered.slot, "pid": ordered.pid}
-            self._report(Report("worker_mute", fields))
-            level, sentence = EVENTS["worker_mute"]
-            self._say(ordered.caller, wire.Phase("worker_mute", level, sentence.format(**fields)))
+            fields = {"who": ordered.who.capitalize(), "pid": ordered.pid}
+            late = Report("worker_mute" if ordered.kind is Dump else "pin_late", fields)
+            self._report(late)
+            level, sentence = EVENTS[late.event]
+            self._say(ordered.caller, wire.Phase(late.event, level, sentence.format(**fields)))
             self._end_dump(ordered.caller)
         for caller in self._all():
             if now >= caller.deadline:
@@ -278,6 +279,8 @@ class Reception:
             yield Wanted(intent)
         elif isinstance(request, wire.Stacks):
             self._dump(caller, request.slot)
+        elif isinstance(request, wire.Pin):
+            self._pin(caller)
         elif isinstance(request, wire.Scale):
             yield from self._scale(caller, request.workers)
         elif isinstance(request, wire.Reload | wire.Upgrade):
@@ -325,6 +328,17 @@ class Reception:
         if not self._dumps.order(caller, slot, time.monotonic()):
             who = f"worker-{slot}" if slot else "worker"
             self._say(caller, Done(os.EX_USAGE, f"there is no {who}"))
+
+    def _pin(self, caller: Caller) -> None:
+        names = list(pinning.pin(pinning.OF_MASTER))
+        text = pinning.told(names).encode()
+        try:
+            self._say(caller, wire.Document(f"master (PID {os.getpid()})"), sealed_memory(text))
+        except OSError as error:
+            self._say(caller, Done(os.EX_OSERR, f"no place for an answer: {error.strerror}"))
+            return
+        self._dumps.order_pinning(caller, time.monotonic())
+        self._end_dump(caller)
 
     def _end_dump(self, caller: Caller) -> None:
         if not self._dumps.awaited_by(caller):

@@ -17,15 +17,14 @@ from granian_d.control.channel import (
     DUMP_SIGNAL,
     Closed,
     Dump,
-    Dumped,
     Failed,
     Gone,
     Leaving,
     Molded,
+    Pin,
     Ready,
     Renew,
     Reopen,
-    sealed_memory,
 )
 from granian_d.control.channel import Drain as DrainOrder
 from granian_d.errors import DaemonError
@@ -44,7 +43,7 @@ from granian_d.worker.drain import Drain
 from granian_d.worker.load import load_application
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import CodeType
 
     from granian_d.control.channel import Post
@@ -63,6 +62,7 @@ FORWARDED = "granian_d.http.forwarded"
 MOLD = "granian_d.worker.mold"
 OVERDUE = "granian_d.worker.overdue"
 STACKS = "granian_d.worker.stacks"
+PINNING = "granian_d.control.pinning"
 WARMUP = "granian_d.worker.warmup"
 MASTER_IS_DEAD = 1
 _NOTHING: Final = object()  # instead of an application, which may be anything
@@ -343,6 +343,9 @@ class _Worker:
                     self._doors.renew(fds)
                 elif isinstance(message, Dump):
                     self._dump(message.ticket)
+                elif isinstance(message, Pin):
+                    room = importlib.import_module(PINNING)
+                    self._pin(message.ticket, room.pin(room.OF_WORKER), [])
         except Gone:
             # The kernel kills this process with the master (identity.die_with); should the master
             # only have closed its end, nobody can order anything any more: leave in good order.
@@ -352,12 +355,14 @@ class _Worker:
     def _dump(self, ticket: int) -> None:
         """Tell what every task and thread is doing."""
         text: str = importlib.import_module(STACKS).describe(self._loop)
-        try:
-            fd = sealed_memory(text.encode("utf-8", "backslashreplace"))
-        except OSError:
-            return  # the master will not wait; it has the threads told by a signal
-        self._channel.send(Dumped(ticket), [fd])
-        os.close(fd)
+        self._channel.answer(ticket, text)
+
+    def _pin(self, ticket: int, steps: Iterator[str], done: list[str]) -> None:
+        """Import one module in each turn of the loop: nobody waits for all of them."""
+        if (name := next(steps, None)) is not None:
+            self._loop.call_soon(self._pin, ticket, steps, [*done, name])
+        else:
+            self._channel.answer(ticket, importlib.import_module(PINNING).told(done))
 
     def _ask_to_leave(self) -> None:
         """SIGTERM by somebody other than the master: it finds a successor, then orders a drain."""

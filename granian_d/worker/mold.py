@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 import threading
+from importlib import import_module
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
@@ -23,6 +24,7 @@ from granian_d.control.channel import (
     Drain,
     Fork,
     Gone,
+    Pin,
     Post,
     Renew,
     Reopen,
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from granian_d.plan import DaemonPlan
     from granian_d.worker.desk import Desk
 
+PINNING: Final = "granian_d.control.pinning"
 UNWANTED: Final = 1  # exit status of a worker that nobody waits for any more
 JOINED_S: Final = 0.5  # for the kernel to take away threads that Python has joined
 
@@ -80,6 +83,10 @@ class Mold:
                 self._desk.reopen(message.path, fds)
             elif isinstance(message, Renew):
                 self._renew(fds)
+            elif isinstance(message, Pin):
+                room = import_module(PINNING)
+                told: str = room.told(list(room.pin(room.OF_WORKER)))
+                self._post.channel.answer(message.ticket, told)
             elif isinstance(message, Drain) and not message.heir:
                 return None  # the order that made a mold of this worker has been taken back
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 
 import pytest
 
+from tests.process.ctl import Ctl
 from tests.process.daemon import Daemon
 
 # What the process tests serve. `VERSION` is rewritten by tests that deploy; the paths do what
@@ -120,3 +123,16 @@ def serve(make_daemon):
         return daemon
 
     return start
+
+
+@pytest.fixture
+def runtime():
+    """$RUNTIME_DIRECTORY of a service."""
+    directory = tempfile.mkdtemp(prefix="gd")  # sun_path is short, tmp_path is long
+    yield directory
+    shutil.rmtree(directory)
+
+
+@pytest.fixture
+def ctl(runtime):
+    return Ctl(runtime)

@@ -11,6 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import httpx
 import pytest
 
 import granian_d
@@ -103,6 +104,29 @@ def test_it_is_another_release(serve_own, package):
     assert upgrade(daemon).startswith("gen 2, 2 workers")
     assert f"granian-d {granian_d.__version__} became 99.1 (main PID: {daemon.pid})" in daemon.log
     assert daemon.get().status == 200
+
+
+@pytest.mark.parametrize("more", ["", "preload = true"], ids=["forked", "preloaded"])
+def test_what_is_pinned_needs_no_files(serve_own, package, runtime, ctl, more):
+    """A package manager replaces files under a daemon; who needs one later has it already."""
+    daemon = serve_own(2, more, environ={"RUNTIME_DIRECTORY": runtime})
+    code, out, err = ctl("pin")
+    assert (code, err) == (0, "")
+    told = {f"master (PID {daemon.pid})"}
+    told |= {f"{_part(pid)} (PID {pid})" for pid in daemon.workers()}
+    assert {line for line in out.splitlines() if "(PID " in line} == told
+    shutil.rmtree(package)
+    with httpx.Client(http1=False, http2=True) as client:
+        answer = client.get(f"http://127.0.0.1:{daemon.port}/")
+    assert (answer.http_version, answer.status_code) == ("HTTP/2", 200)
+    assert ctl.status()["phase"] == "serving"
+    assert "task(s)" in ctl("dump", "all")[1]
+
+
+def _part(pid: int) -> str:
+    """As granianctl calls it: the title is "granian-d: worker 1 [...]"."""
+    part, number = Path(f"/proc/{pid}/cmdline").read_text().split()[1:3]
+    return f"{part}-{number}" if number.isdigit() else part
 
 
 def test_nothing_is_left_open(serve):

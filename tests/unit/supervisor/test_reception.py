@@ -47,7 +47,7 @@ class Master:
         self.children = {}
         self.logged = []
         self.sockets = []
-        self.reception = Reception(path, self.children, self.logged.append, waiting)
+        self.reception = Reception(path, lambda: self.children, self.logged.append, waiting)
         self.reception.decided(SERVING)
 
     def hear(self):
@@ -558,7 +558,7 @@ def test_a_worker_that_does_not_answer_is_made_to(master, worker):
     sock, _ = master.ask(wire.Stacks(0))
     master.reception.look(time.monotonic())
     assert answers(sock) == []
-    master.reception.look(time.monotonic() + ANSWER_S)
+    master.reception.look(time.monotonic() + ANSWER_S[Dump])
     phase, done = answers(sock)
     assert phase.event == "worker_mute"
     assert "standard error" in phase.sentence
@@ -573,7 +573,7 @@ def test_a_worker_that_is_gone_is_no_trouble(master, worker):
     sock, _ = master.ask(wire.Stacks(1))
     os.kill(master.children[1].pid, signal.SIGKILL)
     os.waitpid(master.children[1].pid, 0)
-    master.reception.look(time.monotonic() + ANSWER_S)
+    master.reception.look(time.monotonic() + ANSWER_S[Dump])
     assert answers(sock)[-1] == Done(0, "")
 
 
@@ -604,5 +604,5 @@ def test_who_goes_before_the_stacks_come(master, worker):
     before = open_fds()
     master.reception.dumped(1, one.receive()[0].ticket, [sealed_memory(b"late")])
     assert open_fds() == before
-    master.reception.look(time.monotonic() + ANSWER_S)
+    master.reception.look(time.monotonic() + ANSWER_S[Dump])
     assert "worker_mute" not in [r.event for r in master.logged]
