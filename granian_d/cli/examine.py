@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, NoReturn
 from granian_d.errors import DaemonError, LoadError
 from granian_d.settings import load, remarks, resolve
 from granian_d.settings.options import PREFIX
-from granian_d.settings.render import effective, reference, sample
+from granian_d.settings.reference import reference
+from granian_d.settings.render import effective, sample
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

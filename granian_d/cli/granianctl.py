@@ -51,7 +51,7 @@ def _run(words: list[str]) -> int:
         from granian_d.cli import examine  # noqa: PLC0415 - settings are slow to import
 
         return examine.config(words[1:])
-    arguments = _parser().parse_args(words)
+    arguments = command_line().parse_args(words)
     if arguments.command == "unit":
         from granian_d.cli import unit_file  # noqa: PLC0415 - as above
 
@@ -69,7 +69,8 @@ def _run(words: list[str]) -> int:
     return examine.check(arguments.file, with_application=arguments.app)
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_line() -> argparse.ArgumentParser:
+    """What may be written behind `granianctl`."""
     parser = argparse.ArgumentParser(
         prog="granianctl",
         description="Operate a daemon, or examine settings of granian-d.",

@@ -12,7 +12,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from granian_d.settings.addresses import parse_address
 from granian_d.settings.refusal import Refusal
@@ -55,6 +55,7 @@ class Kind:
     quoted = True  # whether TOML writes it as a string
     holds_strings = False  # whether any text is a value, and a credential may stand for it
     secret = False  # whether nobody may be shown a value
+    found: Literal["", "file", "directory"] = ""  # what in the file system a shell may propose
 
     def read(self, written: Any) -> Any:
         """The value of what was written; what has a wrong type is left to the model to refuse."""
@@ -87,10 +88,18 @@ class String(Kind):
 
     holds_strings = True
 
-    def __init__(self, metavar: str, noun: str, *, may_be_empty: bool = False) -> None:
+    def __init__(
+        self,
+        metavar: str,
+        noun: str,
+        *,
+        may_be_empty: bool = False,
+        found: Literal["", "file", "directory"] = "",
+    ) -> None:
         self.metavar = metavar
         self.noun = noun
         self.may_be_empty = may_be_empty
+        self.found = found
 
     def read(self, written: Any) -> Any:
         """The string, wherever it came from."""
@@ -120,7 +129,7 @@ class FileName(String):
     holds_strings = False
 
     def __init__(self) -> None:
-        super().__init__("FILE", "a path")
+        super().__init__("FILE", "a path", found="file")
 
 
 class Switch(Kind):
@@ -327,6 +336,7 @@ class FileNames(Several):
 
     metavar = "FILE"
     noun = "a list of paths"
+    found = "file"
 
     def read(self, written: Any) -> Any:
         """A tuple of paths."""
@@ -339,13 +349,15 @@ class Certificates(Several):
 
     metavar = "CERT,KEY"
     noun = "a list of CERT,KEY"
+    found = "file"
 
 
 KINDS: Final[dict[str, Kind]] = {
     "string": String("TEXT", "a non-empty string"),
-    "path": String("PATH", "a path"),
+    "path": String("PATH", "a path", found="file"),
+    "directory": String("PATH", "a path", found="directory"),
     "prefix": String("PATH", "a path that begins with /", may_be_empty=True),
-    "application": String("APP", "module:attribute or path/to/file.py:attribute"),
+    "application": String("APP", "module:attribute or path/to/file.py:attribute", found="file"),
     "secret": Secret(),
     "file": FileName(),
     "switch": Switch(),

@@ -94,14 +94,14 @@ class Serving(Table):
     working_dir: str | None = option(
         None,
         "Directory to change to and to import from, relative to the TOML file that names it.",
-        kind="path",
+        kind="directory",
         example="/srv/app",
     )
     venv: str | None = option(
         None,
         "Virtual environment that the application is installed in, where granian-d itself is in"
         " another one; relative to the TOML file that names it.",
-        kind="path",
+        kind="directory",
         example="/srv/app/.venv",
     )
     loop: LoopName = option("auto", "Event loop; auto is uvloop where it is installed.")

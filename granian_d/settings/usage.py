@@ -91,23 +91,31 @@ def default(option: Option) -> str:
     return option.kind.text(option.default)
 
 
+def metavar(option: Option) -> str:
+    """The placeholder of a value."""
+    return "NAME" if isinstance(option.kind, Choice) else option.kind.metavar
+
+
+def variable_of_flag(option: Option) -> str:
+    """The variable as a reader expects it who knows the flag."""
+    return PREFIX + option.flag.removeprefix("--").replace("-", "_").upper()
+
+
 def _to_write(option: Option) -> str:
     if option.switch:
         return "--[no-]" + option.flag.removeprefix("--")
-    metavar = "NAME" if isinstance(option.kind, Choice) else option.kind.metavar
-    return ", ".join(filter(None, (option.short, f"{option.flag} {metavar}")))
+    return ", ".join(filter(None, (option.short, f"{option.flag} {metavar(option)}")))
 
 
 def _details(option: Option) -> str:
     """What a number or word may be, the default, and the variable if it has a name of its own."""
-    derived = PREFIX + option.flag.removeprefix("--").replace("-", "_").upper()
     stated = default(option)
     parts = (
         ", ".join(option.kind.words) if isinstance(option.kind, Choice) else "",
         option.unit,
         bounds(option),
         f"default: {stated}" if stated else "",
-        "" if option.variable == derived else option.variable,
+        "" if option.variable == variable_of_flag(option) else option.variable,
     )
     told = "; ".join(filter(None, parts))
     return f" [{told}]" if told else ""

@@ -8,8 +8,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from granian_d.cli import manual
+from granian_d.cli.unit_file import CONFIGURATION
 from granian_d.observe import catalog
-from granian_d.settings.render import reference, sample
+from granian_d.settings.manual import granian_toml
+from granian_d.settings.reference import reference
+from granian_d.settings.render import sample
 from granian_d.settings.usage import NARROWEST, WIDEST, help_text
 
 if TYPE_CHECKING:
@@ -21,6 +25,10 @@ FACES: dict[str, Callable[[], str]] = {
     "etc/granian/app.toml": sample,
     "docs/settings.md": reference,
     "systemd/granian-d.catalog": catalog.render,
+    "docs/signals.md": manual.signals_page,
+    "packaging/man/granian-d.8": manual.granian_d_page,
+    "packaging/man/granianctl.8": manual.granianctl_page,
+    "packaging/man/granian.toml.5": lambda: granian_toml(CONFIGURATION),
     "tests/golden/help-80.txt": lambda: help_text(NARROWEST),
     "tests/golden/help-100.txt": lambda: help_text(WIDEST),
 }

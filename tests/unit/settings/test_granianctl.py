@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from granian_d.cli import granianctl
-from granian_d.settings.render import reference, sample
+from granian_d.settings.reference import reference
+from granian_d.settings.render import sample
 
 
 @pytest.fixture(autouse=True)

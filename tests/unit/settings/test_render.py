@@ -7,7 +7,8 @@ import pytest
 
 from granian_d.settings import load
 from granian_d.settings.options import OPTIONS
-from granian_d.settings.render import effective, reference, sample, sample_value
+from granian_d.settings.reference import reference
+from granian_d.settings.render import effective, sample, sample_value
 from granian_d.settings.usage import help_text
 from tests.unit.settings.written import IN_FILE, get
 
