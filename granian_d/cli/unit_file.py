@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from granian_d.cli import unit_places
 from granian_d.errors import ConfigError
 from granian_d.settings import load, remarks, resolve
 from granian_d.settings.options import PREFIX
@@ -23,13 +23,14 @@ if TYPE_CHECKING:
     from granian_d.plan import DaemonPlan
 
 CONFIGURATION: Final = Path("/etc/granian")
-UNITS: Final = Path("/etc/systemd/system")
+UNITS: Final = unit_places.LOCAL
 DROP_IN: Final = "computed.conf"
 
 UNPRIVILEGED_PORT: Final = 1024  # net.ipv4.ip_unprivileged_port_start, by default
 STOP_MARGIN_S: Final = 15  # to kill who is left, and to say so
 START_S: Final = 30  # to replace the only worker, at the end of which one makes progress again
 WATCHDOG_S: Final = 30  # as in the unit
+OWN_SOCKET: Final = "http"  # FileDescriptorName= of granian@.socket
 BACK_OFF: Final = 254  # RestartSteps=, RestartMaxDelaySec=
 
 
@@ -52,19 +53,25 @@ def run(name: str, *, install: bool, systemd: int | None) -> int:
     plan = resolve(loaded)
     for line in remarks(loaded):
         sys.stderr.write(f"{line}\n")
-    version = systemd or _version_here()
+    version = systemd or unit_places.version_here()
     text = drop_in(name, plan, version)
+    templates = unit_places.lacking(UNITS)
+    place = f"granian@{name}.service.d/{DROP_IN}"
+    unit = f"granian@{name}.service"
+    exposed = unit_places.exposure(unit, {**templates, place: text})
     if not install:
         sys.stdout.write(text)
+        for line in (
+            *(f"{missing}: not here, --install puts it there" for missing in templates),
+            exposed,
+        ):
+            sys.stdout.write(f"# {line}\n" if line else "")
         return 0
-    path = UNITS / f"granian@{name}.service.d" / DROP_IN
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from error
-    sys.stdout.write(f"{path}: written; systemctl daemon-reload makes it count\n")
-    sys.stdout.write(_exposure(name))
+    files = {UNITS / file: written for file, written in {**templates, place: text}.items()}
+    unit_places.write(files)
+    sys.stdout.write("".join(f"{path}: written\n" for path in files))
+    sys.stdout.write(f"{exposed}\n" if exposed else "")
+    sys.stdout.write(f"now: systemctl enable --now {_enabled(name, plan)}\n")
     return 0
 
 
@@ -83,13 +90,25 @@ def drop_in(name: str, plan: DaemonPlan, systemd: int) -> str:
 
 
 def _unit(name: str, plan: DaemonPlan) -> Iterator[str]:
-    if any(listener.kind == "systemd" for listener in plan.listeners):
+    if sockets := _sockets(name, plan):
         yield "# It listens on what systemd passes."
-        yield f"Requires=granian@{name}.socket"
-        yield f"After=granian@{name}.socket"
+        yield f"Requires={' '.join(sockets)}"
+        yield f"After={' '.join(sockets)}"
+
+
+def _sockets(name: str, plan: DaemonPlan) -> list[str]:
+    """The socket units, as granian@.socket says that they are named."""
+    names = [listener.name for listener in plan.listeners if listener.kind == "systemd"]
+    of = {"granian" if one in ("", OWN_SOCKET) else f"granian-{one}" for one in names}
+    return [f"{template}@{name}.socket" for template in sorted(of)]
+
+
+def _enabled(name: str, plan: DaemonPlan) -> str:
+    return " ".join([*_sockets(name, plan), f"granian@{name}"])
 
 
 def _service(plan: DaemonPlan, systemd: int) -> Iterator[str]:
+    yield from _programs()
     pool = plan.pool
     drain_s = max(pool.drain_timeout_s, pool.stream_timeout_s)
     stop_s = math.ceil(pool.drain_delay_s + drain_s) + STOP_MARGIN_S
@@ -103,38 +122,35 @@ def _service(plan: DaemonPlan, systemd: int) -> Iterator[str]:
         yield f"# Port {', '.join(map(str, low))}; from a socket unit it would take no capability."
         yield "CapabilityBoundingSet=CAP_NET_BIND_SERVICE"
         yield "AmbientCapabilities=CAP_NET_BIND_SERVICE"
+    yield from _shown(plan)
     if systemd >= BACK_OFF:
         yield "# What fails is tried again ever more seldom."
         yield "RestartSteps=6"
         yield "RestartMaxDelaySec=60"
 
 
+def _programs() -> Iterator[str]:
+    start, control = (unit_places.own_program(name) for name in ("granian-d", "granianctl"))
+    if start and control:
+        yield "# granian-d is not where systemd looks for programs."
+        yield from ("ExecStart=", f"ExecStart={_quoted(start)} --config /etc/granian/%i.toml")
+        yield from ("ExecReload=", f"ExecReload={_quoted(control)} reload --wait")
+
+
+def _shown(plan: DaemonPlan) -> Iterator[str]:
+    """What the sandbox hides and the application is made of."""
+    prefix = sys.prefix if unit_places.own_program("granian-d") else ""
+    if paths := unit_places.hidden((plan.worker.working_dir, plan.worker.venv, prefix)):
+        yield "# The code is where services see nothing."
+        yield from (f"BindReadOnlyPaths={_quoted(path)}" for path in paths)
+
+
+def _quoted(path: str) -> str:
+    """A path as systemd.syntax(7) has it."""
+    escaped = path.replace("\\", "\\\\").replace("%", "%%").replace('"', '\\"')
+    return escaped if escaped == path and " " not in path else f'"{escaped}"'
+
+
 def _low_ports(plan: DaemonPlan) -> set[int]:
     tcp = {listener.port for listener in plan.listeners if listener.kind == "tcp"}
     return {port for port in tcp if 0 < port < UNPRIVILEGED_PORT}
-
-
-def _version_here() -> int:
-    """Of the systemd that is here.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    answer = _ask("systemctl", "--version").split()
-    if len(answer) < 2 or not answer[1].isdigit():
-        raise ConfigError("there is no systemctl here: say --systemd VERSION")
-    return int(answer[1])
-
-
-def _exposure(name: str) -> str:
-    """What systemd-analyze says of the service, as it is installed; "" where that is not here."""
-    lines = _ask("systemd-analyze", "security", "--offline=true", f"granian@{name}.service")
-    return "".join(f"{line}\n" for line in lines.splitlines()[-1:])
-
-
-def _ask(*command: str) -> str:
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        return ""
-    return done.stdout

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import os
+import re
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
-from granian_d.cli import granianctl, unit_file
+from granian_d.cli import granianctl, unit_file, unit_places
 
 UNITS = Path(__file__).parents[3] / "systemd"
 
 
 @pytest.fixture
 def unit(tmp_path, monkeypatch, capsys):
-    """The drop-in for an application with these settings, as {directive: value}."""
+    """The drop-in for an application with these settings, as {directive: value}.
+
+    systemd finds granian-d, and units in a directory of the test only.
+    """
     monkeypatch.setattr(unit_file, "CONFIGURATION", tmp_path)
+    monkeypatch.setattr(unit_file, "UNITS", tmp_path / "system")
+    monkeypatch.setattr(unit_places, "_PACKAGED", (str(tmp_path / "packaged"),))
+    monkeypatch.setattr(unit_places, "_PROGRAMS", (os.path.dirname(sys.executable),))
 
     def unit(settings: str = "", systemd: int = 252) -> dict[str, str]:
         (tmp_path / "shop.toml").write_text(f'app = "main:app"\n{settings}\n')
@@ -50,6 +60,8 @@ def test_a_capability_is_given_where_a_port_needs_it(unit):
 def test_sockets_that_systemd_holds_are_required(unit):
     assert "Requires" not in unit()
     assert unit('listen = ["systemd:http"]')["Requires"] == "granian@shop.socket"
+    several = unit('listen = ["systemd:http", "systemd:https", "127.0.0.1:8000"]')
+    assert several["Requires"] == "granian@shop.socket granian-https@shop.socket"
 
 
 def test_directives_that_this_systemd_does_not_know_are_left_out(unit):
@@ -63,13 +75,55 @@ def test_defaults_ask_for_what_the_unit_says_already(unit):
     assert unit().items() <= shipped.items()
 
 
-def test_it_is_installed_as_a_drop_in(unit, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(unit_file, "UNITS", tmp_path / "system")
+def test_programs_elsewhere_are_named(unit, tmp_path, monkeypatch):
+    monkeypatch.setattr(unit_places, "_PROGRAMS", (str(tmp_path),))
+    own = os.path.dirname(sys.executable)
+    assert unit()["ExecStart"] == f"{own}/granian-d --config /etc/granian/%i.toml"
+    assert unit()["ExecReload"] == f"{own}/granianctl reload --wait"
+    other = tmp_path / "granian-d"
+    other.touch()
+    assert unit()["ExecStart"].startswith(own), "that is another installation"
+
+
+def test_code_that_the_sandbox_hides_is_shown(unit, tmp_path, monkeypatch):
+    monkeypatch.setattr(unit_places, "_HIDDEN", (str(tmp_path / "home"),))
+    site = tmp_path / "home/me/site 50%"
+    site.mkdir(parents=True)
+    assert "BindReadOnlyPaths" not in unit(f"working_dir = '{tmp_path}'")
+    shown = str(site).replace("%", "%%")
+    assert unit(f"working_dir = '{site}'")["BindReadOnlyPaths"] == f'"{shown}"'
+
+
+def test_paths_within_others_are_shown_with_them():
+    paths = ["/home/a/.venv", "/home/a", "/srv/b", "", "/home/ab"]
+    assert unit_places.hidden(paths) == ["/home/a", "/home/ab"]
+
+
+def test_it_is_installed_with_the_units_that_are_not_there(unit, tmp_path, capsys):
     unit()
+    (tmp_path / "packaged").mkdir()
+    (tmp_path / "packaged/granian@.socket").touch()
     assert granianctl.main(["unit", "shop", "--systemd", "252", "--install"]) == 0
-    path = tmp_path / "system/granian@shop.service.d/computed.conf"
-    assert "TimeoutStopSec=45" in path.read_text()
-    assert str(path) in capsys.readouterr().out
+    system = tmp_path / "system"
+    drop_in = system / "granian@shop.service.d/computed.conf"
+    assert "TimeoutStopSec=45" in drop_in.read_text()
+    service = system / "granian@.service"
+    assert service.read_text() == (UNITS / "granian@.service").read_text()
+    assert not (system / "granian@.socket").exists()
+    said = capsys.readouterr().out
+    assert f"{drop_in}: written\n" in said
+    assert "systemctl enable --now granian@shop" in said
+    service.write_text("the administrator's\n")
+    assert granianctl.main(["unit", "shop", "--systemd", "252", "--install"]) == 0
+    assert service.read_text() == "the administrator's\n"
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is missing")
+def test_its_exposure_is_told(unit, capsys):
+    unit('listen = ["127.0.0.1:443"]')
+    granianctl.main(["unit", "shop", "--systemd", "252"])
+    told = capsys.readouterr().out.splitlines()[-1]
+    assert re.fullmatch(r"# Overall exposure level for granian@shop.service: 1\.\d OK.*", told)
 
 
 @pytest.mark.parametrize("name", ["../etc/passwd", "", "nobody"])

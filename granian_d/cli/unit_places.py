@@ -1,0 +1,137 @@
+"""Where systemd finds units and programs, and what of ours it does not find there yet."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Final
+
+import granian_d
+from granian_d.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+LOCAL: Final = Path("/etc/systemd/system")
+_PACKAGED: Final = (
+    "/run/systemd/system",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+)
+TEMPLATES: Final = ("granian@.service", "granian@.socket", "system-granian.slice")
+# In which systemd looks for programs that a unit names without a path (systemd-path(1)).
+_PROGRAMS: Final = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin")
+# What the unit hides from the service: ProtectHome=tmpfs, PrivateTmp=yes.
+_HIDDEN: Final = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")  # noqa: S108 - named, not used
+_PATIENCE_S: Final = 30.0
+
+
+def lacking(local: Path) -> dict[str, str]:
+    """The text of those of our templates that systemd does not find, by name.
+
+    Args:
+        local: the administrator's directory of units.
+
+    Raises:
+        ConfigError: they are not part of this installation.
+    """
+    places = (local, *map(Path, _PACKAGED))
+    names = [name for name in TEMPLATES if not any((place / name).exists() for place in places)]
+    return {name: (_shipped() / name).read_text() for name in names}
+
+
+def _shipped() -> Path:
+    """Where this installation has the units: a wheel's data, or the source tree."""
+    source = Path(granian_d.__file__).parents[1] / "systemd"
+    for directory in (Path(sys.prefix, "share/granian-d/systemd"), source):
+        if (directory / TEMPLATES[0]).is_file():
+            return directory
+    raise ConfigError("the units are not part of this installation of granian-d")
+
+
+def own_program(name: str) -> str:
+    """The path of one of our programs; "" where systemd finds that very one by its name."""
+    own = os.path.join(os.path.dirname(sys.executable), name)
+    for directory in _PROGRAMS:
+        path = os.path.join(directory, name)
+        if os.path.exists(path):
+            return "" if os.path.realpath(path) == os.path.realpath(own) else own
+    return own if os.path.exists(own) else ""
+
+
+def hidden(paths: Iterable[str]) -> list[str]:
+    """Those of the paths that the unit's sandbox hides, without those within others of them."""
+    found = sorted({path for path in paths if path and path.startswith(tuple(_below(_HIDDEN)))})
+    return [path for path in found if not path.startswith(tuple(_below(set(found) - {path})))]
+
+
+def _below(directories: Iterable[str]) -> list[str]:
+    return [directory + os.sep for directory in directories]
+
+
+def write(files: Mapping[Path, str]) -> None:
+    """Put units where systemd finds them, and have it read them if it runs.
+
+    Raises:
+        ConfigError: they cannot be written, or systemd does not read them.
+    """
+    for path, text in files.items():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        except OSError as error:
+            raise ConfigError(f"{path}: {error.strerror}") from error
+    if os.path.isdir("/run/systemd/system"):
+        done = _run({}, "systemctl", "daemon-reload")
+        if done is not None and done.returncode:
+            raise ConfigError(f"systemctl daemon-reload: {done.stderr.strip()}")
+
+
+def version_here() -> int:
+    """Of the systemd that is here.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    done = _run({}, "systemctl", "--version")
+    words = done.stdout.split() if done is not None else []
+    if len(words) < 2 or not words[1].isdigit():
+        raise ConfigError("there is no systemctl here: say --systemd VERSION")
+    return int(words[1])
+
+
+def exposure(unit: str, files: Mapping[str, str]) -> str:
+    """The last line that systemd-analyze says of a unit; "" where that is not here.
+
+    Args:
+        unit: its name.
+        files: what is to be found beside that which is installed: text by name.
+    """
+    with TemporaryDirectory(prefix="granian-d-") as directory:
+        for name, text in files.items():
+            path = Path(directory, name)
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text)
+        environ = {"SYSTEMD_UNIT_PATH": f"{directory}:"}  # the colon: and the usual ones
+        done = _run(environ, "systemd-analyze", "security", "--offline=true", "--no-pager", unit)
+    lines = done.stdout.splitlines() if done is not None else []
+    return lines[-1].lstrip("→ ") if lines else ""
+
+
+def _run(environ: Mapping[str, str], *command: str) -> subprocess.CompletedProcess[str] | None:
+    """None where there is no such program, or it does not end."""
+    try:
+        return subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_PATIENCE_S,
+            env={**os.environ, **environ},
+        )
+    except (FileNotFoundError, subprocess.TimeoutExpired):
+        return None
