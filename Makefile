@@ -16,7 +16,7 @@ help:
 	@echo "make chaos     reloads, upgrades and violence under load, and what is lost; 20 minutes"
 	@echo "make tls-scan  what testssl and sslyze find in a daemon that speaks TLS"
 	@echo "make bench     granian-d beside its peers; BENCH_ARGS=--help lists what can be chosen"
-	@echo "make golden    render the sample configuration and the settings reference again"
+	@echo "make golden    render again what is made from the options: reference, manual pages, ..."
 	@echo "make clean     remove what the other targets made"
 
 check-python:

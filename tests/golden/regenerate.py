@@ -8,7 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from granian_d.cli import manual
+from granian_d.cli import completions, manual
+from granian_d.cli.commands import granian_d, granianctl
 from granian_d.cli.unit_file import CONFIGURATION
 from granian_d.observe import catalog
 from granian_d.settings.manual import granian_toml
@@ -29,6 +30,12 @@ FACES: dict[str, Callable[[], str]] = {
     "packaging/man/granian-d.8": manual.granian_d_page,
     "packaging/man/granianctl.8": manual.granianctl_page,
     "packaging/man/granian.toml.5": lambda: granian_toml(CONFIGURATION),
+    "packaging/completions/granian-d.bash": lambda: completions.bash(granian_d(), CONFIGURATION),
+    "packaging/completions/granianctl.bash": lambda: completions.bash(granianctl(), CONFIGURATION),
+    "packaging/completions/_granian-d": lambda: completions.zsh(granian_d(), CONFIGURATION),
+    "packaging/completions/_granianctl": lambda: completions.zsh(granianctl(), CONFIGURATION),
+    "packaging/completions/granian-d.fish": lambda: completions.fish(granian_d(), CONFIGURATION),
+    "packaging/completions/granianctl.fish": lambda: completions.fish(granianctl(), CONFIGURATION),
     "tests/golden/help-80.txt": lambda: help_text(NARROWEST),
     "tests/golden/help-100.txt": lambda: help_text(WIDEST),
 }

@@ -1,0 +1,206 @@
+# Rendered by `python -m tests.golden.regenerate` from granian_d/cli/completions.py.
+
+_granianctl() {
+    local current=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
+    local command='' flags='' words='' found='' at file
+    COMPREPLY=()
+    # --flag=value arrives in three words: = is one of COMP_WORDBREAKS.
+    if [[ $current == = ]]; then
+        current=''
+    elif [[ $before == = ]]; then
+        before=${COMP_WORDS[COMP_CWORD - 2]}
+    fi
+    for ((at = 1; at < COMP_CWORD; at++)); do
+        if [[ ${COMP_WORDS[at]} != -* ]]; then
+            command=${COMP_WORDS[at]}
+            break
+        fi
+    done
+    case $command in
+    '')
+        case $before in
+        *)
+            flags='-h --help --version'
+            words='status reload upgrade scale stop quit dump check config unit sample reference'
+            ;;
+        esac
+        ;;
+    status)
+        case $before in
+        --socket) found=file ;;
+        -i | --instance) found=instance ;;
+        *)
+            flags='-h --help --socket -i --instance --json'
+            ;;
+        esac
+        ;;
+    reload)
+        case $before in
+        --socket) found=file ;;
+        -i | --instance) found=instance ;;
+        --timeout) return ;;
+        *)
+            flags='-h --help --socket -i --instance --wait --timeout'
+            ;;
+        esac
+        ;;
+    upgrade)
+        case $before in
+        --socket) found=file ;;
+        -i | --instance) found=instance ;;
+        --timeout) return ;;
+        *)
+            flags='-h --help --socket -i --instance --wait --timeout'
+            ;;
+        esac
+        ;;
+    scale)
+        case $before in
+        --socket) found=file ;;
+        -i | --instance) found=instance ;;
+        *)
+            flags='-h --help --socket -i --instance'
+            ;;
+        esac
+        ;;
+    stop)
+        case $before in
+        --socket) found=file ;;
+        -i | --instance) found=instance ;;
+        *)
+            flags='-h --help --socket -i --instance'
+            ;;
+        esac
+        ;;
+    quit)
+        case $before in
+        --socket) found=file ;;
+        -i | --instance) found=instance ;;
+        *)
+            flags='-h --help --socket -i --instance'
+            ;;
+        esac
+        ;;
+    dump)
+        case $before in
+        --socket) found=file ;;
+        -i | --instance) found=instance ;;
+        *)
+            flags='-h --help --socket -i --instance'
+            ;;
+        esac
+        ;;
+    check)
+        case $before in
+        *)
+            flags='-h --help --app'
+            found=file
+            ;;
+        esac
+        ;;
+    config)
+        case $before in
+        -c | --config | --uds | --control-socket | --pid-file | --ssl-certificate | \
+        --ssl-keyfile | --ssl-ca | --ssl-crl | --ssl-sni | --log-file | --access-log-file) found=file ;;
+        --interface) words='asgi asginl wsgi rsgi' ;;
+        --working-dir | --venv) found=directory ;;
+        --loop) words='auto asyncio uvloop' ;;
+        --engine) words='auto native pure' ;;
+        --http) words='auto 1 2' ;;
+        --url-path-prefix | --listen | --host | --port | --uds-permissions | --backlog | \
+        --forwarded-allow-ips | --workers | --workers-min | --workers-max | --refork-after | \
+        --blocking-threads | --blocking-threads-idle-timeout | --backpressure | \
+        --workers-startup-timeout | --workers-kill-timeout | --workers-stall-timeout | \
+        --workers-stream-timeout | --drain-delay | --idle-exit | --surge | --max-generations | \
+        --warmup | --health | --workers-max-requests | --workers-max-requests-jitter | \
+        --workers-lifetime | --workers-lifetime-jitter | --workers-max-rss | --workers-max-pss | \
+        --rss-sample-interval | --rss-samples | --request-timeout | --request-kill-timeout | \
+        --process-name | --user | --group | --umask | --http1-buffer-size | \
+        --http1-header-read-timeout | --http1-keep-alive-timeout | --http1-max-headers | \
+        --http2-initial-connection-window-size | --http2-initial-stream-window-size | \
+        --http2-keep-alive-interval | --http2-keep-alive-timeout | \
+        --http2-max-concurrent-streams | --http2-max-frame-size | --http2-max-headers-size | \
+        --http2-max-send-buffer-size | --websocket-max-message-size | \
+        --websocket-max-frame-size | --websocket-ping-interval | --websocket-ping-timeout | \
+        --request-max-body-size | --request-body-timeout | --response-write-timeout | \
+        --ssl-keyfile-password | --ssl-ciphers | --ssl-handshake-timeout | \
+        --ssl-ticket-lifetime | --access-log-fmt) return ;;
+        --forwarded-fields) words='x-forwarded forwarded' ;;
+        --ssl-protocol-min) words='tls1.2 tls1.3' ;;
+        --log-level) words='critical error warning info debug warn notset' ;;
+        --log-format) words='auto text json' ;;
+        --access-log-format) words='text journal' ;;
+        *)
+            flags='-c --config --interface --factory --no-factory --working-dir --venv --loop --engine
+    --http --ws --no-ws --url-path-prefix --listen --host --port --uds --uds-permissions
+    --backlog --proxy-protocol --no-proxy-protocol --forwarded-allow-ips --forwarded-fields
+    --workers --workers-min --workers-max --preload --no-preload --refork-after
+    --blocking-threads --blocking-threads-idle-timeout --backpressure
+    --workers-startup-timeout --workers-kill-timeout --workers-stall-timeout
+    --workers-stream-timeout --drain-delay --idle-exit --surge --canary --no-canary
+    --max-generations --warmup --health --workers-max-requests --workers-max-requests-jitter
+    --workers-lifetime --workers-lifetime-jitter --workers-max-rss --workers-max-pss
+    --rss-sample-interval --rss-samples --request-timeout --request-kill-timeout
+    --control-socket --process-name --pid-file --user --group --umask --http1-buffer-size
+    --http1-header-read-timeout --http1-keep-alive --no-http1-keep-alive
+    --http1-keep-alive-timeout --http1-max-headers --http2-adaptive-window
+    --no-http2-adaptive-window --http2-initial-connection-window-size
+    --http2-initial-stream-window-size --http2-keep-alive-interval
+    --http2-keep-alive-timeout --http2-max-concurrent-streams --http2-max-frame-size
+    --http2-max-headers-size --http2-max-send-buffer-size --websocket-compression
+    --no-websocket-compression --websocket-max-message-size --websocket-max-frame-size
+    --websocket-ping-interval --websocket-ping-timeout --request-max-body-size
+    --request-body-timeout --response-write-timeout --ssl-certificate --ssl-keyfile
+    --ssl-keyfile-password --ssl-protocol-min --ssl-ca --ssl-crl --ssl-client-verify
+    --no-ssl-client-verify --ssl-ciphers --ssl-sni --ssl-handshake-timeout
+    --ssl-ticket-lifetime --log --no-log --log-level --log-format --log-file --access-log
+    --no-access-log --access-log-fmt --access-log-format --access-log-file --help -h
+    --version'
+            found=file
+            ;;
+        esac
+        ;;
+    unit)
+        case $before in
+        --systemd) return ;;
+        *)
+            flags='-h --help --install --systemd'
+            found=instance
+            ;;
+        esac
+        ;;
+    sample)
+        case $before in
+        *)
+            flags='-h --help'
+            ;;
+        esac
+        ;;
+    reference)
+        case $before in
+        *)
+            flags='-h --help'
+            ;;
+        esac
+        ;;
+    esac
+    if [[ $current == -* || -z $words$found ]]; then
+        words=$flags found=''
+    fi
+    case $found in
+    file | directory)
+        compopt -o filenames 2>/dev/null
+        mapfile -t COMPREPLY < <(compgen -A "$found" -- "$current")
+        return
+        ;;
+    instance)
+        for file in /etc/granian/*.toml; do
+            file=${file##*/}
+            [[ $file == '*.toml' ]] || words+=" ${file%.toml}"
+        done
+        ;;
+    esac
+    mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
+}
+
+complete -F _granianctl granianctl
