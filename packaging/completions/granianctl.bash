@@ -21,7 +21,7 @@ _granianctl() {
         case $before in
         *)
             flags='-h --help --version'
-            words='status reload upgrade scale stop quit dump check config unit sample reference'
+            words='status reload upgrade scale pin stop quit dump check config unit sample reference'
             ;;
         esac
         ;;
@@ -55,6 +55,15 @@ _granianctl() {
         esac
         ;;
     scale)
+        case $before in
+        --socket) found=file ;;
+        -i | --instance) found=instance ;;
+        *)
+            flags='-h --help --socket -i --instance'
+            ;;
+        esac
+        ;;
+    pin)
         case $before in
         --socket) found=file ;;
         -i | --instance) found=instance ;;

@@ -13,6 +13,7 @@ complete -c granianctl -n __fish_use_subcommand -a status -d 'how the service is
 complete -c granianctl -n __fish_use_subcommand -a reload -d 'replace all workers by new ones, with the configuration of now'
 complete -c granianctl -n __fish_use_subcommand -a upgrade -d 'become the granian-d that is installed now'
 complete -c granianctl -n __fish_use_subcommand -a scale -d 'have so many workers, until the next reload'
+complete -c granianctl -n __fish_use_subcommand -a pin -d 'import all of this release now: its files are about to be replaced'
 complete -c granianctl -n __fish_use_subcommand -a stop -d 'finish what is under way and end'
 complete -c granianctl -n __fish_use_subcommand -a quit -d 'end at once'
 complete -c granianctl -n __fish_use_subcommand -a dump -d 'stacks of all tasks and threads of a worker'
@@ -42,6 +43,10 @@ complete -c granianctl -n '__fish_seen_subcommand_from upgrade' -l timeout -x -d
 complete -c granianctl -n '__fish_seen_subcommand_from scale' -s h -l help -d 'show this help message and exit'
 complete -c granianctl -n '__fish_seen_subcommand_from scale' -l socket -r -F -d 'control socket of the daemon'
 complete -c granianctl -n '__fish_seen_subcommand_from scale' -s i -l instance -x -a '(__granianctl_instances)' -d 'the daemon of /run/granian/NAME/control.sock'
+
+complete -c granianctl -n '__fish_seen_subcommand_from pin' -s h -l help -d 'show this help message and exit'
+complete -c granianctl -n '__fish_seen_subcommand_from pin' -l socket -r -F -d 'control socket of the daemon'
+complete -c granianctl -n '__fish_seen_subcommand_from pin' -s i -l instance -x -a '(__granianctl_instances)' -d 'the daemon of /run/granian/NAME/control.sock'
 
 complete -c granianctl -n '__fish_seen_subcommand_from stop' -s h -l help -d 'show this help message and exit'
 complete -c granianctl -n '__fish_seen_subcommand_from stop' -l socket -r -F -d 'control socket of the daemon'
