@@ -37,11 +37,14 @@ if TYPE_CHECKING:
     from granian_d.plan import DaemonPlan
     from granian_d.supervisor.handover import Handover
     from granian_d.systemd.journal import Journal
+    from granian_d.systemd.pressure import Pressure
     from granian_d.worker.desk import Desk
 
 SUCCESSION: Final = "granian_d.supervisor.succession"
 STDIN: Final = 0
 STDOUT: Final = 1
+PRESSURE: Final = "MEMORY_PRESSURE_WATCH"
+PRESSURE_ROOM: Final = "granian_d.systemd.pressure"
 ACCESS_ENTRIES: Final = "granian_d.observe.access_entries"
 
 # -P: the current directory is the application's; its modules must not stand for the planner's.
@@ -81,7 +84,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         inherited = import_module(SUCCESSION).sockets(handover)
     scoreboard = _scoreboard(store, handover)
     runtime = Runtime(arguments, tuple(socket.name for socket in inherited), scoreboard)
-    return loop.run(Launch(runtime, inherited, notifier, scoreboard, store, handover))
+    pressure = _pressure(runtime)
+    return loop.run(Launch(runtime, inherited, notifier, scoreboard, store, handover, pressure))
+
+
+def _pressure(runtime: Runtime) -> Pressure | None:
+    """What tells that memory is short, if the manager wants that to be watched."""
+    if os.environ.get(PRESSURE, os.devnull) == os.devnull:  # /dev/null: nobody wants it
+        return None
+    try:
+        watched: Pressure = import_module(PRESSURE_ROOM).Pressure(os.environ)
+    except (OSError, ValueError) as error:
+        runtime.log.event("config_warning", reason=f"cannot watch memory pressure: {error}")
+        return None
+    return watched
 
 
 def _take_over(pid: int) -> Handover | None:

@@ -100,6 +100,10 @@ class Reopen(NamedTuple):
     path: str
 
 
+class Trim(NamedTuple):
+    """Master: memory is short, give back what is not needed."""
+
+
 class Renew(NamedTuple):
     """Master: certificates or ticket keys are new; a file in memory that holds them rides along."""
 
@@ -117,6 +121,7 @@ Message = (
     | Dump
     | Pin
     | Reopen
+    | Trim
     | Renew
 )
 KINDS: Final[Any] = {kind.__name__: kind for kind in typing.get_args(Message)}

@@ -106,6 +106,7 @@ EVENTS: Final[dict[str, tuple[str, str]]] = {
         "{who} (PID {pid}) does not answer: its threads are on standard error",
     ),
     "pin_late": ("warning", "{who} (PID {pid}) does not answer: it may not have imported all"),
+    "memory_short": ("warning", "Memory is short: workers give back what they do not need"),
     # the control socket
     "control_failed": ("warning", "Serving without a control socket: {reason}"),
     "control_request": ("info", "Asked to {request} by granianctl (PID {pid}, UID {uid})"),

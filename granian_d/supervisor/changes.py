@@ -24,6 +24,7 @@ from granian_d.supervisor.vocabulary import (
     ReopenLogs,
     StartCheck,
     StopPlanner,
+    Trim,
     Upgrade,
     UpgradeFailed,
     Verdict,
@@ -270,6 +271,14 @@ def scale(turn: Turn, workers: int) -> None:
 def want_reopen(turn: Turn, _: Wanted) -> None:
     """Log files were moved."""
     turn.do(ReopenLogs())
+
+
+def want_trim(turn: Turn, _: Wanted) -> None:
+    """Memory is short."""
+    if turn.now - turn.roster.trimmed_at >= policy.TRIM_S:
+        turn.set(trimmed_at=turn.now)
+        turn.report("memory_short")
+        turn.do(Trim())
 
 
 def follow_up(turn: Turn) -> None:

@@ -212,6 +212,7 @@ _INTENTS: Final[dict[str, Callable[[Turn, Wanted], None]]] = {
     "quit": changes.want_quit,
     "reload": changes.want_reload,
     "reopen": changes.want_reopen,
+    "trim": changes.want_trim,
     "grow": changes.want_grow,
     "shrink": changes.want_shrink,
     "scale": changes.want_scale,

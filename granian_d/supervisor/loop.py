@@ -76,6 +76,7 @@ class _Loop:
         self._nursery = self._hands.nursery
         self._hands.upgrader.knowledge = lambda: (self._roster, self._generation)
         self._handover = launch.handover
+        self._pressure = launch.pressure
         self._selector = selectors.DefaultSelector()
         self._wake_reader, self._wake_writer = os.pipe()
         self._mute: set[int] = set()  # workers that have closed their channel and not exited yet
@@ -192,6 +193,8 @@ class _Loop:
             wanted[planner.pidfd] = _bind(self._hear_planner, planner)
         if self._hands.reception is not None:
             wanted[self._hands.reception.fileno()] = self._hear_callers
+        if self._pressure is not None:
+            wanted[self._pressure.fileno()] = self._hear_pressure
         known = set(self._selector.get_map()) - {self._wake_reader}
         for fd in known - set(wanted):
             self._selector.unregister(fd)
@@ -235,6 +238,14 @@ class _Loop:
         """Something happens at the control socket."""
         assert self._hands.reception is not None
         yield from self._hands.reception.hear(self._describe)
+
+    def _hear_pressure(self) -> Iterator[Event]:
+        assert self._pressure is not None
+        if not self._pressure.hear():
+            self._selector.unregister(self._pressure)
+            self._pressure.close()
+            self._pressure = None
+        yield Wanted("trim")
 
     def _describe(self) -> dict[str, Any]:
         """The report of `granianctl status`."""
@@ -366,6 +377,8 @@ class _Loop:
         self._selector.close()
         os.close(self._wake_reader)
         os.close(self._wake_writer)
+        if self._pressure is not None:
+            self._pressure.close()
 
 
 class _Rate:

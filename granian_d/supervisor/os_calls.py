@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from granian_d.control.channel import Renew, Reopen, sealed_memory
+from granian_d.control.channel import Trim as TrimOrder
 from granian_d.errors import DaemonError, ListenError
 from granian_d.observe.scoreboard import ACTIVE, HEALTHS, LAST_NS
 from granian_d.supervisor import child, pid_file
@@ -37,6 +38,7 @@ from granian_d.supervisor.vocabulary import (
     StartMold,
     StartPlanner,
     StopPlanner,
+    Trim,
     Upgrade,
     Verdict,
 )
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
     from granian_d.systemd.activation import InheritedSocket
     from granian_d.systemd.fdstore import FdStore
     from granian_d.systemd.notify import Notifier
+    from granian_d.systemd.pressure import Pressure
 
     Supplies = tuple[DaemonPlan, tuple[tuple[ListenerPlan, socket.socket], ...], object]
 
@@ -106,6 +109,7 @@ class Launch(NamedTuple):
     scoreboard: Scoreboard
     store: FdStore
     handover: Handover | None = None
+    pressure: Pressure | None = None
 
 
 class OsCalls:
@@ -148,6 +152,7 @@ class OsCalls:
             ShowHealth: self._show_health,
             CloseListeners: self._close_listeners,
             ReopenLogs: self._reopen_logs,
+            Trim: self._trim,
             Report: self.report,
             Exit: self._exit,
         }
@@ -388,6 +393,10 @@ class OsCalls:
             for path, fd in files.items():
                 one.channel.send(Reopen(path), [fd])
         self.report(Report("reopened", {}))
+
+    def _trim(self, _: Trim) -> None:
+        for one in self.children.values():  # a mold's pages are shared: to touch them costs some
+            one.channel.send(TrimOrder())
 
     def report(self, command: Report) -> None:
         """Log an event; the number of a worker or mold becomes its pid."""

@@ -17,6 +17,10 @@ LONGEST_DELAY_S: Final = 30.0
 DEATHS: Final = 5  # that are remembered, for whoever looks after the service later
 UNWANTED: Final = "it is not wanted any more"
 
+# Under pressure the kernel tells every two seconds; to look for garbage takes a worker some 50 ms.
+TRIM_S: Final = 10.0
+SHORT_S: Final = 60.0  # after the last time that it told, no worker is added for the load
+
 # A loop that is quicker than this to come round is at work, whatever one of its requests does.
 BEATING_S: Final = 3.0
 

@@ -129,6 +129,7 @@ class Roster:
     health: Health = "well"
     last_failure: str = ""  # why the last reload failed; "" when it did not
     ticked_at: float = 0.0  # when the master last looked at the time
+    trimmed_at: float = -NEVER  # when memory was last short
     resumed_at: float = 0.0  # when it last did after a long pause of its own
     leave_at: float = NEVER  # when the drain begins, in phase "leaving"
     stop_by: float = NEVER

@@ -158,7 +158,8 @@ def _follow_load(turn: Turn, event: Tick) -> None:
         return
     load = _measure(turn, terms, event)
     count = roster.count(roster.committed)
-    if count < terms.workers_max and turn.now - load.hot_since >= policy.HOT_S:
+    short = turn.now - roster.trimmed_at < policy.SHORT_S
+    if count < terms.workers_max and not short and turn.now - load.hot_since >= policy.HOT_S:
         load = replace(load, hot_since=NEVER)
         changes.scale(turn, count + 1)
     elif count > terms.workers_min and turn.now - load.calm_since >= policy.CALM_S:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # --- events ------------------------------------------------------------------------------------
 
-Intent = Literal["stop", "quit", "reload", "reopen", "grow", "shrink", "scale", "upgrade"]
+Intent = Literal["stop", "quit", "reload", "reopen", "grow", "shrink", "scale", "upgrade", "trim"]
 
 SIGNALS: dict[str, tuple[Intent, str]] = {
     "TERM": ("stop", "graceful stop"),
@@ -279,6 +279,10 @@ class CloseListeners(NamedTuple):
     """The service ends: refuse what comes from now on."""
 
 
+class Trim(NamedTuple):
+    """Have the workers give back memory that they do not need."""
+
+
 class ReopenLogs(NamedTuple):
     """Open the log files anew, here and in the workers."""
 
@@ -312,6 +316,7 @@ Command = (
     | Discard
     | Announce
     | CloseListeners
+    | Trim
     | ReopenLogs
     | Report
     | Exit

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 # Options of prctl(2):
 PR_SET_PDEATHSIG: Final = 1
 PR_SET_CHILD_SUBREAPER: Final = 36
+# Of 1000, the whole of the memory: enough to come before the master, however large that is.
+OOM_SCORE_MORE: Final = 200
+OOM_SCORE_HIGHEST: Final = 1000
 
 
 def become(identity: Identity) -> None:
@@ -30,6 +33,19 @@ def become(identity: Identity) -> None:
     if identity.uid is not None:
         os.setresuid(identity.uid, identity.uid, identity.uid)
         os.environ.update(USER=identity.user, LOGNAME=identity.user, HOME=identity.home)
+
+
+def yield_to_master() -> None:
+    """When memory is short the kernel takes a worker, whom the master replaces, before the master.
+
+    Whoever serves may raise this value without a privilege (proc(5), oom_score_adj).
+    """
+    try:
+        with open("/proc/self/oom_score_adj", "r+b", buffering=0) as file:
+            score = min(OOM_SCORE_HIGHEST, int(file.read()) + OOM_SCORE_MORE)
+            file.write(b"%d" % score)
+    except OSError:
+        return  # no /proc, or not ours to write: the kernel judges by itself
 
 
 def die_with(master_pid: int) -> bool:

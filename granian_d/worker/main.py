@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import faulthandler
+import gc
 import importlib
 import os
 import signal
@@ -25,6 +26,7 @@ from granian_d.control.channel import (
     Ready,
     Renew,
     Reopen,
+    Trim,
 )
 from granian_d.control.channel import Drain as DrainOrder
 from granian_d.errors import DaemonError
@@ -97,6 +99,7 @@ def run(plan: DaemonPlan, post: Post, furnish: Callable[[Post], Desk]) -> int:
     """
     faulthandler.enable()  # SIGABRT from the master dumps every thread's stack, then kills
     faulthandler.register(DUMP_SIGNAL)  # and this one only dumps
+    identity.yield_to_master()
     identity.become(plan.worker.identity)
     if not identity.die_with(post.master_pid):
         return MASTER_IS_DEAD
@@ -343,6 +346,9 @@ class _Worker:
                     self._doors.renew(fds)
                 elif isinstance(message, Dump):
                     self._dump(message.ticket)
+                elif isinstance(message, Trim):
+                    gc.collect()
+                    libc.malloc_trim()
                 elif isinstance(message, Pin):
                     room = importlib.import_module(PINNING)
                     self._pin(message.ticket, room.pin(room.OF_WORKER), [])

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import select
 import time
+from pathlib import Path
+
+import pytest
 
 from tests.process.daemon import wait_until
 
@@ -116,3 +120,34 @@ def test_it_serves_when_the_notification_socket_is_broken(make_daemon):
     daemon.wait_for_log("Ready: generation 1")
     daemon.wait_for_log("Cannot notify the service manager")
     assert daemon.get().status == 200
+
+
+def test_workers_give_back_memory_when_the_manager_says_that_it_is_short(make_daemon, tmp_path):
+    os.mkfifo(path := tmp_path / "pressure")
+    daemon = make_daemon(2, environ={"MEMORY_PRESSURE_WATCH": str(path)}).start()
+    daemon.wait_for("READY=1")
+    with path.open("wb", buffering=0) as manager:
+        manager.write(b"now")
+    daemon.wait_for_log("Memory is short")
+    assert daemon.get().status == 200
+    upgraded = len(daemon.messages)
+    daemon.signal("USR2")
+    daemon.wait_for("READY=1", upgraded)
+    links = [os.readlink(fd) for fd in Path(f"/proc/{daemon.pid}/fd").iterdir()]
+    assert links.count(str(path)) == 1, "who upgraded watches on"
+
+
+def test_what_cannot_be_watched_is_told_and_no_reason_not_to_serve(make_daemon):
+    daemon = make_daemon(1, environ={"MEMORY_PRESSURE_WATCH": "/nowhere"}).start()
+    daemon.wait_for("READY=1")
+    assert "cannot watch memory pressure: " in daemon.log
+
+
+@pytest.mark.parametrize("more", ["", "preload = true"])
+def test_the_kernel_takes_a_worker_before_the_master(serve, more):
+    daemon = serve(1, more)
+    own, *others = (
+        int(Path(f"/proc/{pid}/oom_score_adj").read_text())
+        for pid in (daemon.pid, *daemon.workers())
+    )
+    assert others == [min(1000, own + 200)] * len(others)

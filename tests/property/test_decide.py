@@ -359,7 +359,7 @@ class Master(RuleBasedStateMachine):
     @alive
     @rule(
         intent=st.sampled_from(
-            ["reload", "reload", "grow", "shrink", "scale", "upgrade", "reopen"]
+            ["reload", "reload", "grow", "shrink", "scale", "upgrade", "reopen", "trim"]
         ),
         workers=st.integers(0, 6),
     )

@@ -15,6 +15,7 @@ from granian_d.supervisor.vocabulary import (
     KillWorker,
     PlanMade,
     Spawn,
+    Trim,
     Wanted,
     WorkerExited,
     WorkerReady,
@@ -162,6 +163,16 @@ def test_those_who_let_others_wait_get_company(elastic, sign):
 def test_a_moment_of_work_is_no_reason(elastic):
     for second in range(20):
         elastic.sees(queued=second % 2)
+
+
+def test_no_company_comes_while_memory_is_short(elastic):
+    elastic.hears(Wanted("trim"), Trim())
+    assert elastic.reported("memory_short") == {}
+    elastic.hears(Wanted("trim"))  # again at once: there is nothing left to give back
+    for _ in range(5):
+        elastic.sees(queued=1)
+    elastic.waits(policy.TRIM_S)
+    elastic.hears(Wanted("trim"), Trim())
 
 
 def test_threads_that_are_all_taken_are_busy():
