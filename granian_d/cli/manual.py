@@ -219,14 +219,12 @@ _WHO_MAY: Final = Paragraph(
     " command does to the service is what the signal of that name does, see `granian-d`(8); what"
     " `granianctl` adds is an answer."
 )
-_ASKING: Final = (
-    Listing(
-        "granianctl status -i shop\n"
-        "granianctl reload --wait -i shop\n"
-        f"granianctl check --app {CONFIGURATION}/shop.toml\n"
-        f"granianctl config -c {CONFIGURATION}/shop.toml --workers 4\n"
-        "granianctl unit shop --install"
-    ),
+EXAMPLES: Final = Listing(
+    "granianctl status -i shop\n"
+    "granianctl reload --wait -i shop\n"
+    f"granianctl check --app {CONFIGURATION}/shop.toml\n"
+    f"granianctl config -c {CONFIGURATION}/shop.toml --workers 4\n"
+    "granianctl unit shop --install"
 )
 
 
@@ -266,7 +264,7 @@ def _granianctl() -> Iterator[Block]:
         },
     )
     yield from (Heading("Files", 1), Table((), (*_FILES[:1], _CONTROL_SOCKET)))
-    yield from (Heading("Examples", 1), *_ASKING)
+    yield from (Heading("Examples", 1), EXAMPLES)
     yield from (Heading("See also", 1), Paragraph("`granian-d`(8), `granian.toml`(5)"))
 
 

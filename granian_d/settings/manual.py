@@ -29,13 +29,14 @@ if TYPE_CHECKING:
     from granian_d.settings.options import Option
     from granian_d.settings.page import Block
 
-_EXAMPLE: Final = """\
+# In granian.toml(5): a service that speaks TLS with what LoadCredential= of its unit names.
+EXAMPLE: Final = """\
 app = "shop.asgi:application"
 interface = "asgi"
 working_dir = "/srv/shop"
 workers = 4
 workers_kill_timeout = "1m"
-listen = ["127.0.0.1:8000", "unix:/run/granian/shop/http.sock,mode=0660"]
+listen = ["0.0.0.0:8443", "[::]:8443"]
 
 [ssl]
 certificate = "credential:tls.crt"
@@ -76,11 +77,11 @@ def _granian_toml(file: str) -> Iterator[Block]:
     yield Heading("Keys", 1)
     yield from _sections(_key, lambda option: option.in_file)
     yield from (Heading("Atoms of the access log", 1), _ATOMS_OF, atoms())
-    yield from (Heading("Examples", 1), Listing(_EXAMPLE))
+    yield from (Heading("Examples", 1), Listing(EXAMPLE))
     yield from (Heading("See also", 1), Paragraph("`granian-d`(8), `granianctl`(8)"))
 
 
-_ATOMS_OF: Final = Paragraph("`access_log.fmt` is a format as of `printf`(1), with names:")
+_ATOMS_OF: Final = Paragraph("`access_log.fmt` is a format as of `printf`(3), with names:")
 
 
 def options() -> Iterator[Block]:
@@ -145,5 +146,6 @@ def _told(*facts: str) -> str:
 VARIABLES: Final = (
     f"Every option is a variable too: `{PREFIX}` and its name in upper case, with `_` for `-`"
     f" (`--http1-max-headers` is `{PREFIX}HTTP1_MAX_HEADERS`), unless its description names"
-    " another."
+    " another. Where the option may come several times, blanks stand between its values; a variable"
+    " that is empty counts as not set."
 )

@@ -6,8 +6,12 @@ import pytest
 
 from granian_d.cli import manual
 from granian_d.cli.commands import granianctl
+from granian_d.cli.granianctl import command_line
 from granian_d.errors import ControlTimeout, DaemonError
+from granian_d.settings import load
+from granian_d.settings.manual import EXAMPLE
 from granian_d.settings.options import OPTIONS
+from granian_d.settings.sources import read_arguments
 from tests.golden.regenerate import ROOT
 from tests.process.tools import need
 
@@ -74,3 +78,23 @@ def test_every_error_with_an_exit_status_of_its_own_is_told():
 def test_what_only_granianctl_meets_is_no_status_of_the_daemon():
     assert bold(str(ControlTimeout.exit_code)) in manual.granianctl_page()
     assert bold(str(ControlTimeout.exit_code)) not in manual.granian_d_page()
+
+
+def test_the_example_of_granian_toml_is_valid(tmp_path):
+    file = tmp_path / "shop.toml"
+    file.write_text(EXAMPLE, encoding="utf-8")
+    settings = load(["-c", str(file)], {}).settings
+    assert settings.workers_kill_timeout == 60
+    assert [listen.address.port for listen in settings.listen] == [8443, 8443]
+    shown = PAGES["granian.toml.5"].read_text(encoding="utf-8").replace("\\-", "-")
+    assert EXAMPLE in shown
+
+
+@pytest.mark.parametrize("line", manual.EXAMPLES.text.splitlines())
+def test_the_examples_of_granianctl_are_command_lines(line):
+    program, *words = line.split()
+    assert program == "granianctl"
+    if words[0] == "config":
+        assert read_arguments(words[1:]).values["workers"] == "4"
+    else:
+        assert command_line().parse_args(words).command == words[0]
