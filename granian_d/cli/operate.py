@@ -116,13 +116,13 @@ def _document(arguments: argparse.Namespace, title: str, text: str) -> Iterator[
     else:
         from granian_d.cli.status_page import lines  # noqa: PLC0415 - a reload needs none of it
 
-        yield "".join(f"{_plain(line)}\n" for line in lines(text))
+        yield "".join(f"{plain(line)}\n" for line in lines(text))
 
 
 def _shown(text: str) -> list[str]:
-    return [_plain(line) for line in text.splitlines()]
+    return [plain(line) for line in text.splitlines()]
 
 
-def _plain(line: str) -> str:
+def plain(line: str) -> str:
     """Without what a terminal would obey: a traceback or a path may hold anything."""
     return "".join(c if c.isprintable() or c == "\t" else ascii(c)[1:-1] for c in line)

@@ -20,7 +20,7 @@ from granian_d.settings.options import PREFIX
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from granian_d.plan import DaemonPlan
+    from granian_d.plan import DaemonPlan, PoolPlan
 
 CONFIGURATION: Final = Path("/etc/granian")
 UNITS: Final = unit_places.LOCAL
@@ -97,10 +97,20 @@ def _unit(name: str, plan: DaemonPlan) -> Iterator[str]:
 
 
 def _sockets(name: str, plan: DaemonPlan) -> list[str]:
-    """The socket units, as granian@.socket says that they are named."""
-    names = [listener.name for listener in plan.listeners if listener.kind == "systemd"]
-    of = {"granian" if one in ("", OWN_SOCKET) else f"granian-{one}" for one in names}
-    return [f"{template}@{name}.socket" for template in sorted(of)]
+    """The socket units that pass what it listens on."""
+    wanted = [listener.name for listener in plan.listeners if listener.kind == "systemd"]
+    return sorted({socket_unit(name, one) for one in wanted}, key=lambda unit: unit.split("@"))
+
+
+def socket_unit(name: str, wanted: str) -> str:
+    """The unit of a socket of an instance, as granian@.socket says that it is named.
+
+    Args:
+        name: of the instance.
+        wanted: of the socket; "" for any.
+    """
+    template = "granian" if wanted in ("", OWN_SOCKET) else f"granian-{wanted}"
+    return f"{template}@{name}.socket"
 
 
 def _enabled(name: str, plan: DaemonPlan) -> str:
@@ -109,13 +119,9 @@ def _enabled(name: str, plan: DaemonPlan) -> str:
 
 def _service(plan: DaemonPlan, systemd: int) -> Iterator[str]:
     yield from _programs()
-    pool = plan.pool
-    drain_s = max(pool.drain_timeout_s, pool.stream_timeout_s)
-    stop_s = math.ceil(pool.drain_delay_s + drain_s) + STOP_MARGIN_S
     yield f"# {STOP_MARGIN_S} s more than drain_delay and what workers are granted after it."
-    yield f"TimeoutStopSec={stop_s}"
-    # Fed until nobody has made progress for this long, it waits once more as long.
-    watchdog_s = max(WATCHDOG_S, math.ceil((pool.stall_timeout_s + START_S) / 2))
+    yield f"TimeoutStopSec={math.ceil(stop_budget_s(plan.pool)) + STOP_MARGIN_S}"
+    watchdog_s = max(WATCHDOG_S, math.ceil(watchdog_least_s(plan.pool)))
     yield "# Twice this is left to find out that a worker hangs, and to replace it."
     yield f"WatchdogSec={watchdog_s}"
     if low := sorted(_low_ports(plan)):
@@ -149,6 +155,19 @@ def _quoted(path: str) -> str:
     """A path as systemd.syntax(7) has it."""
     escaped = path.replace("\\", "\\\\").replace("%", "%%").replace('"', '\\"')
     return escaped if escaped == path and " " not in path else f'"{escaped}"'
+
+
+def stop_budget_s(pool: PoolPlan) -> float:
+    """What a stop may take by the daemon's own deadlines, in seconds."""
+    return pool.drain_delay_s + max(pool.drain_timeout_s, pool.stream_timeout_s)
+
+
+def watchdog_least_s(pool: PoolPlan) -> float:
+    """The shortest WatchdogSec= that does not fire when a worker hangs, in seconds.
+
+    Fed until nobody has made progress for this long, it waits once more as long.
+    """
+    return (pool.stall_timeout_s + START_S) / 2
 
 
 def _low_ports(plan: DaemonPlan) -> set[int]:

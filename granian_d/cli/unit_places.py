@@ -24,9 +24,11 @@ _PACKAGED: Final = (
 )
 TEMPLATES: Final = ("granian@.service", "granian@.socket", "system-granian.slice")
 # In which systemd looks for programs that a unit names without a path (systemd-path(1)).
-_PROGRAMS: Final = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin")
-# What the unit hides from the service: ProtectHome=tmpfs, PrivateTmp=yes.
-_HIDDEN: Final = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")  # noqa: S108 - named, not used
+PROGRAMS: Final = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin")
+# What ProtectHome= and PrivateTmp= hide from a service.
+HOMES: Final = ("/home", "/root", "/run/user")
+TEMPORARY: Final = ("/tmp", "/var/tmp")  # noqa: S108 - named, not used
+_HIDDEN: Final = HOMES + TEMPORARY
 _PATIENCE_S: Final = 30.0
 
 
@@ -56,7 +58,7 @@ def _shipped() -> Path:
 def own_program(name: str) -> str:
     """The path of one of our programs; "" where systemd finds that very one by its name."""
     own = os.path.join(os.path.dirname(sys.executable), name)
-    for directory in _PROGRAMS:
+    for directory in PROGRAMS:
         path = os.path.join(directory, name)
         if os.path.exists(path):
             return "" if os.path.realpath(path) == os.path.realpath(own) else own

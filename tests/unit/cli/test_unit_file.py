@@ -24,7 +24,7 @@ def unit(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(unit_file, "CONFIGURATION", tmp_path)
     monkeypatch.setattr(unit_file, "UNITS", tmp_path / "system")
     monkeypatch.setattr(unit_places, "_PACKAGED", (str(tmp_path / "packaged"),))
-    monkeypatch.setattr(unit_places, "_PROGRAMS", (os.path.dirname(sys.executable),))
+    monkeypatch.setattr(unit_places, "PROGRAMS", (os.path.dirname(sys.executable),))
 
     def unit(settings: str = "", systemd: int = 252) -> dict[str, str]:
         (tmp_path / "shop.toml").write_text(f'app = "main:app"\n{settings}\n')
@@ -76,7 +76,7 @@ def test_defaults_ask_for_what_the_unit_says_already(unit):
 
 
 def test_programs_elsewhere_are_named(unit, tmp_path, monkeypatch):
-    monkeypatch.setattr(unit_places, "_PROGRAMS", (str(tmp_path),))
+    monkeypatch.setattr(unit_places, "PROGRAMS", (str(tmp_path),))
     own = os.path.dirname(sys.executable)
     assert unit()["ExecStart"] == f"{own}/granian-d --config /etc/granian/%i.toml"
     assert unit()["ExecReload"] == f"{own}/granianctl reload --wait"
