@@ -147,7 +147,8 @@ def build_wheel(directory: Path) -> Path:
     """
     source = directory / "source"
     ignored = shutil.ignore_patterns("*.so", "__pycache__")
-    shutil.copytree(ROOT / "granian_d", source / "granian_d", ignore=ignored)
+    for name in ("granian_d", "packaging", "systemd"):  # the last two: data of the wheel
+        shutil.copytree(ROOT / name, source / name, ignore=ignored)
     for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
     command = (sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps")
