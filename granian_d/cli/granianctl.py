@@ -9,6 +9,7 @@
     granianctl dump WORKER|all            stacks of all tasks and threads of a worker
     granianctl check FILE [--app]         judge a TOML file; with --app import its application too
     granianctl unit NAME [--install]      what systemd should know of an application
+    granianctl doctor [NAME]              what is wrong with an instance, and how to mend it
     granianctl config [ARGUMENT]...       the effective values of `granian-d ARGUMENT...`
     granianctl sample                     a TOML file with all options
     granianctl reference                  docs/settings.md
@@ -56,6 +57,10 @@ def _run(words: list[str]) -> int:
         from granian_d.cli import unit_file  # noqa: PLC0415 - as above
 
         return unit_file.run(arguments.name, install=arguments.install, systemd=arguments.systemd)
+    if arguments.command == "doctor":
+        from granian_d.cli.doctor import command  # noqa: PLC0415 - as above
+
+        return command.run(arguments.name, arguments.config, as_json=arguments.json)
     if arguments.command not in ("check", "sample", "reference"):
         from granian_d.cli import operate  # noqa: PLC0415 - who examines needs none of it
 
@@ -101,6 +106,15 @@ def _add_examining(commands: argparse._SubParsersAction[argparse.ArgumentParser]
     unit.add_argument("name", metavar="NAME", help="of the application: /etc/granian/NAME.toml")
     unit.add_argument("--install", action="store_true", help="write it to /etc/systemd/system")
     unit.add_argument("--systemd", type=int, metavar="VERSION", help="instead of the one here")
+    doctor = commands.add_parser(
+        "doctor", help="say what is wrong with an instance, and how to mend it", allow_abbrev=False
+    )
+    subject = doctor.add_mutually_exclusive_group()
+    subject.add_argument(
+        "name", metavar="NAME", nargs="?", help="of an instance; else all of /etc/granian"
+    )
+    subject.add_argument("-c", "--config", metavar="FILE", help="a TOML file, instead")
+    doctor.add_argument("--json", action="store_true", help="for machines, see docs/doctor.md")
     commands.add_parser("sample", help="print a TOML file with all options")
     commands.add_parser("reference", help="print the reference of all options, in Markdown")
 

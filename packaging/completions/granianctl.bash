@@ -21,7 +21,7 @@ _granianctl() {
         case $before in
         *)
             flags='-h --help --version'
-            words='status reload upgrade scale pin stop quit dump check config unit sample reference'
+            words='status reload upgrade scale pin stop quit dump check config unit doctor sample reference'
             ;;
         esac
         ;;
@@ -174,6 +174,15 @@ _granianctl() {
         --systemd) return ;;
         *)
             flags='-h --help --install --systemd'
+            found=instance
+            ;;
+        esac
+        ;;
+    doctor)
+        case $before in
+        -c | --config) found=file ;;
+        *)
+            flags='-h --help -c --config --json'
             found=instance
             ;;
         esac

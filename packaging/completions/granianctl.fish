@@ -20,6 +20,7 @@ complete -c granianctl -n __fish_use_subcommand -a dump -d 'stacks of all tasks 
 complete -c granianctl -n __fish_use_subcommand -a check -d 'judge a TOML file'
 complete -c granianctl -n __fish_use_subcommand -a config -d 'print the effective values and where they come from'
 complete -c granianctl -n __fish_use_subcommand -a unit -d 'print a drop-in of granian@NAME.service, computed'
+complete -c granianctl -n __fish_use_subcommand -a doctor -d 'say what is wrong with an instance, and how to mend it'
 complete -c granianctl -n __fish_use_subcommand -a sample -d 'print a TOML file with all options'
 complete -c granianctl -n __fish_use_subcommand -a reference -d 'print the reference of all options, in Markdown'
 
@@ -178,6 +179,11 @@ complete -c granianctl -n '__fish_seen_subcommand_from unit' -s h -l help -d 'sh
 complete -c granianctl -n '__fish_seen_subcommand_from unit' -a '(__granianctl_instances)'
 complete -c granianctl -n '__fish_seen_subcommand_from unit' -l install -d 'write it to /etc/systemd/system'
 complete -c granianctl -n '__fish_seen_subcommand_from unit' -l systemd -x -d 'instead of the one here'
+
+complete -c granianctl -n '__fish_seen_subcommand_from doctor' -s h -l help -d 'show this help message and exit'
+complete -c granianctl -n '__fish_seen_subcommand_from doctor' -a '(__granianctl_instances)'
+complete -c granianctl -n '__fish_seen_subcommand_from doctor' -s c -l config -r -F -d 'a TOML file, instead'
+complete -c granianctl -n '__fish_seen_subcommand_from doctor' -l json -d 'for machines, see docs/doctor.md'
 
 complete -c granianctl -n '__fish_seen_subcommand_from sample' -s h -l help -d 'show this help message and exit'
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from granian_d.cli import completions, manual
 from granian_d.cli.commands import granian_d, granianctl
+from granian_d.cli.doctor import page
 from granian_d.cli.unit_file import CONFIGURATION
 from granian_d.observe import catalog
 from granian_d.settings.manual import granian_toml
@@ -25,6 +26,7 @@ ROOT = Path(__file__).parents[2]
 FACES: dict[str, Callable[[], str]] = {
     "etc/granian/app.toml": sample,
     "docs/settings.md": reference,
+    "docs/doctor.md": page.render,
     "systemd/granian-d.catalog": catalog.render,
     "docs/signals.md": manual.signals_page,
     "packaging/man/granian-d.8": manual.granian_d_page,
