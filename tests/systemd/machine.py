@@ -6,12 +6,14 @@ systems and what pip fetched are kept in its cache, so only the first run is slo
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
 import subprocess
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -72,7 +74,9 @@ class Machine:
         subprocess.run([RIG, "up"], env=self.environ, check=True, timeout=BOOT_S)
         try:
             self.pid = int(subprocess.check_output([RIG, "pid"], env=self.environ))
-            self._install()
+            with self._venv.with_suffix(".lock").open("w") as lock:  # other machines have it too
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                self._install()
         except BaseException:
             self.close()
             raise
@@ -131,13 +135,25 @@ class Machine:
             reach = [f"{name}={os.environ[name]}" for name in REACH if name in os.environ]
             self("env", *reach, f"{VENV}/bin/pip", "install", "--quiet", *self._needs)
             made.touch()
-        pip = (f"{VENV}/bin/pip", "install", "--quiet", "--no-index", "--no-deps")
-        self(*pip, "--force-reinstall", f"/mnt/{self._wheel.name}")
+        installed = self._venv / f".of-{_content(self._wheel)}"
+        if not installed.exists():
+            for other in self._venv.glob(".of-*"):
+                other.unlink()
+            pip = (f"{VENV}/bin/pip", "install", "--quiet", "--no-index", "--no-deps")
+            self(*pip, "--force-reinstall", f"/mnt/{self._wheel.name}")
+            installed.touch()
         for program in ("granian-d", "granianctl"):
             self("ln", "-sf", f"{VENV}/bin/{program}", "/usr/local/bin/")
         self("mkdir", "-p", "/etc/granian")
         for unit in (*UNITS.glob("*.service"), *UNITS.glob("*.socket"), *UNITS.glob("*.slice")):
             self.write(f"/etc/systemd/system/{unit.name}", unit.read_text())
+
+
+def _content(wheel: Path) -> str:
+    """What is in it: the same for two that were made of the same files."""
+    with zipfile.ZipFile(wheel) as archive:
+        parts = sorted((part.filename, part.CRC) for part in archive.infolist())
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
 
 
 def build_wheel(directory: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import socket
 from pathlib import Path
@@ -68,7 +69,8 @@ class Service:
         self.socket = f"granian@{name}.socket"
         self.port = free_port()
         self._since = machine("journalctl", "--lines", "0", "--show-cursor").split()[-1]
-        self._made = [f"/srv/{name}", f"/etc/granian/{name}.toml"]
+        of_it = (".toml", ".env", ".database")
+        self._made = [f"/srv/{name}", *(f"/etc/granian/{name}{suffix}" for suffix in of_it)]
         self._units = [self.unit]
 
     # --- making it ------------------------------------------------------------------------------
@@ -139,10 +141,24 @@ class Service:
         """A property."""
         return self.machine("systemctl", "show", "--value", "--property", name, unit or self.unit)
 
+    def lasted_s(self) -> float:
+        """From its last start to its end, in seconds, as systemd has it."""
+        began, ended = (
+            int(self.show(f"ExecMain{moment}TimestampMonotonic")) for moment in ("Start", "Exit")
+        )
+        return (ended - began) / 1e6
+
     def journal(self) -> str:
         """All that was logged of it, by itself and by systemd."""
         since = f"--after-cursor={self._since}"
         return self.machine("journalctl", "--output", "cat", "--unit", self.unit, since)
+
+    def journal_of(self, *matches: str) -> list[dict[str, str]]:
+        """Entries of its last start with these fields, as the journal has them."""
+        # Not --after-cursor: with matches, journalctl 252 leaves out the first entry behind it.
+        start = f"_SYSTEMD_INVOCATION_ID={self.show('InvocationID')}"
+        asked = ("--unit", self.unit, "--output", "json", start, *matches)
+        return [json.loads(line) for line in self.machine("journalctl", *asked).splitlines()]
 
     @property
     def master(self) -> str:

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import pytest
 
+from tests.process.daemon import wait_until
 from tests.systemd.service import APPLICATION
 from tests.systemd.test_units import DROP_INS, NEEDS
 
@@ -53,14 +54,40 @@ def test_status_says_how_it_is(serve):
     assert f"granian-d: master [{service.name}]" in service.attempt("status").stdout
 
 
-def test_a_start_fails_with_the_reason_in_the_status(make):
+MISTAKES = {
+    "NameError: name 'nothing' is not defined": "def configure():\n    nothing()\n\n\nconfigure()\n",
+    "ModuleNotFoundError: No module named 'missing'": "import os\nimport missing\n",
+    "SyntaxError: ": "def configure(\n",
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_start_with_code_that_cannot_be_imported_fails_at_once(make, mistake):
     service = make()
-    service.deploy("import json\n\n\ndef configure():\n    return json.nothing\n\n\nconfigure()\n")
+    service.deploy(MISTAKES[mistake])
     assert service.attempt("start").returncode != 0
-    reason = "AttributeError: module 'json' has no attribute 'nothing'"
-    assert reason in service.attempt("status").stdout
+    status = service.attempt("status").stdout
+    assert "Traceback (most recent call last)" in status or mistake.startswith("SyntaxError")
+    assert f'File "/srv/{service.name}/main.py", line ' in status
+    assert mistake in status
+    assert service.show("ActiveState") == "failed"
+    assert service.show("ExecMainStatus") == "65"
+    assert service.lasted_s() < 2
+
+
+def test_a_start_that_may_go_well_another_time_is_tried_again(make):
+    service = make()
+    broken = "def connect():\n    raise OSError('no database')\n\n\nconnect()\n"
+    service.deploy(broken)
+    assert service.attempt("start").returncode != 0
     # Between two tries the status leaves out what was logged before; the journal does not.
-    assert f'File "/srv/{service.name}/main.py", line 5, in configure' in service.journal()
+    status = service.attempt("status").stdout
+    assert "importing main failed: OSError: no database; Traceback" in status
+    assert f'"/srv/{service.name}/main.py", line 2, in connect' in status
+    assert f'File "/srv/{service.name}/main.py", line 2, in connect' in service.journal()
+    service.deploy()
+    wait_until(lambda: service.show("ActiveState") == "active", service.journal)
+    assert service.get().text.startswith("one ")
 
 
 def test_settings_that_cannot_be_used_are_not_tried_again(make):
