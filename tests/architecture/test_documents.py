@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 
+from granian_d.settings.options import OPTIONS
 from granian_d.supervisor.vocabulary import SIGNALS
 from tests.architecture.source import PACKAGE, ROOT
 
@@ -41,3 +42,16 @@ def test_the_drawing_shows_every_room():
         re.findall(r"\b[a-z]+\b", "\n".join(line[6:48] for line in drawing.splitlines()))
     )
     assert rooms <= drawn
+
+
+def test_options_that_operating_names_exist():
+    """In code: `name = value`, and names in the second column of the tables of moves."""
+    page = (ROOT / "docs/operating.md").read_text(encoding="utf-8")
+    assigned = set(re.findall(r"(?:`|^|')([a-z][a-z0-9_.]*) = ", page, re.MULTILINE))
+    moves = page.partition("## From gunicorn")[2]
+    cells = [line.split(" | ")[1] for line in moves.splitlines() if line.startswith("| `")]
+    named = {name for cell in cells for name in re.findall(r"`([a-z][a-z0-9_.]+)`", cell)}
+    table = {"certificate", "keyfile"}  # within [ssl]
+    assert len(assigned) > 10
+    assert len(named) > 10
+    assert (assigned | named) - table <= OPTIONS.keys() | {"systemctl"}

@@ -113,6 +113,10 @@ class Service:
             self._made.append(f"/etc/systemd/system/{unit}")
         self._units.append(unit)
 
+    def made(self, path: str) -> None:
+        """What is to be removed with it."""
+        self._made.append(path)
+
     def load(self) -> None:
         """Have systemd read what was written."""
         self.machine("systemctl", "daemon-reload")
