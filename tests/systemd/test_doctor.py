@@ -132,6 +132,15 @@ def test_a_reload_that_failed_and_a_file_that_was_edited(serve):
     assert doctor(service)[0] == 0
 
 
+def test_a_master_that_hangs(serve):
+    service = serve()
+    service.machine("kill", "-STOP", service.master)
+    code, findings, _ = doctor(service)
+    service.machine("kill", "-CONT", service.master)
+    assert (code, found(findings, "answers")["level"]) == (0, "warning")
+    assert "no answer within" in found(findings, "answers")["what"]
+
+
 def test_a_socket_unit_that_is_wanted(make):
     service = make(listen=("systemd:http",))
     code, findings, _ = doctor(service)

@@ -182,6 +182,7 @@ class Facts:
     secrets: tuple[Secret, ...]
     leftovers: tuple[str, ...]  # directories of the unit that are links to nothing
     running: Running | None
+    silent: str  # why a control socket that may be asked has not answered
     neighbours: Mapping[str, Written]  # other instances
     unknown: tuple[str, ...]
 

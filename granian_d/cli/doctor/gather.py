@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import grp
 import json
 import os
-import pwd
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from granian_d.cli.doctor import installation, kernel_says, systemd_says, written
-from granian_d.cli.doctor.access import Access, Who, steps_to
+from granian_d.cli.doctor import installation, kernel_says, service_user, systemd_says, written
+from granian_d.cli.doctor.access import Access, steps_to
 from granian_d.cli.doctor.facts import Facts, Output, Running, Secret
 from granian_d.cli.operate import INSTANCES
 from granian_d.cli.status_page import FORMAT
@@ -22,6 +20,7 @@ from granian_d.errors import DaemonUnreachable
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from granian_d.cli.doctor.access import Who
     from granian_d.cli.doctor.facts import Installed, Manager, Shown, Unit, Written
     from granian_d.cli.doctor.written import Pair, Reading
     from granian_d.plan import DaemonPlan
@@ -96,6 +95,7 @@ class _Instance:
         self.unit = unit
         self.written, self.loaded = reading
         self.unknown: list[str] = []
+        self.silent = ""
 
     def gather(
         self, known: Gathering, sockets: tuple[Unit, ...], neighbours: Mapping[str, Written]
@@ -124,6 +124,7 @@ class _Instance:
             secrets=tuple(self._secrets(pairs)),
             leftovers=tuple(self._leftovers()),
             running=running,
+            silent=self.silent,
             neighbours=neighbours,
             unknown=tuple(dict.fromkeys(self.unknown)),
         )
@@ -148,34 +149,6 @@ class _Instance:
 
     # --- who may what ----------------------------------------------------------------------------
 
-    def _master(self) -> Who:
-        """Whom the master runs as, or will."""
-        if self.unit is None:
-            name = pwd.getpwuid(os.geteuid()).pw_name if _has_entry(os.geteuid()) else "you"
-            return Who(name, os.geteuid(), frozenset({os.getegid(), *os.getgroups()}))
-        name = self.unit["User"] or "root"
-        if pid := self.unit.number("MainPID"):
-            running = kernel_says.owner(pid, name)
-            if running is not None:
-                return running
-        dynamic = self.unit["DynamicUser"] == "yes" and not _is_user(name)
-        groups = self.unit.words("SupplementaryGroups")
-        gids = {gid for group in groups if (gid := _gid(group)) is not None}
-        if dynamic or not _is_user(name):
-            return Who(name, None, frozenset(gids))
-        entry = pwd.getpwuid(int(name)) if name.isdigit() else pwd.getpwnam(name)
-        group = _gid(self.unit["Group"])
-        gids.add(entry.pw_gid if group is None else group)
-        gids.update(os.getgrouplist(entry.pw_name, entry.pw_gid))
-        return Who(name, entry.pw_uid, frozenset(gids))
-
-    def _worker(self, master: Who) -> Who:
-        identity = self.written.plan.worker.identity if self.written.plan else None
-        if identity is None or identity.uid is None:
-            return master
-        gids = frozenset({*identity.groups, *({identity.gid} if identity.gid is not None else ())})
-        return Who(identity.user or str(identity.uid), identity.uid, gids)
-
     def _accesses(self, program: str) -> Iterator[Access]:
         for what, path, who, wants in self._wanted(program):
             steps = steps_to(path)
@@ -185,9 +158,9 @@ class _Instance:
 
     def _wanted(self, program: str) -> Iterator[tuple[str, str, Who, str]]:
         """What is used, by whom and how."""
-        master = self._master()
-        worker = self._worker(master)
         plan = self.written.plan
+        master = service_user.master(self.unit)
+        worker = service_user.worker(master, plan)
         yield "configuration", self.file, master, "r"
         if program:
             yield "ExecStart", program, master, "rx"
@@ -273,8 +246,10 @@ class _Instance:
                 if isinstance(told.answer, wire.Done) and told.answer.exit_code == os.EX_NOPERM:
                     self.unknown.append(f"{path}: only root and the daemon's own user may ask it")
         except DaemonUnreachable as error:
-            if self.unit is not None:
+            if isinstance(error.__cause__, PermissionError):
                 self.unknown.append(str(error))
+            else:
+                self.silent = str(error)
         report: dict[str, Any] = json.loads(text) if text else {}
         return report if report.get("format") == FORMAT else None
 
@@ -313,30 +288,3 @@ def _module(directory: str, target: str) -> str:
         if os.path.isfile(path):
             return path
     return ""
-
-
-def _has_entry(uid: int) -> bool:
-    try:
-        pwd.getpwuid(uid)
-    except KeyError:
-        return False
-    return True
-
-
-def _is_user(name: str) -> bool:
-    if name.isdigit():
-        return _has_entry(int(name))
-    try:
-        pwd.getpwnam(name)
-    except KeyError:
-        return False
-    return True
-
-
-def _gid(name: str) -> int | None:
-    if name.isdigit():
-        return int(name)
-    try:
-        return grp.getgrnam(name).gr_gid
-    except KeyError:
-        return None

@@ -105,15 +105,12 @@ def _failed(facts: Facts, unit: Unit) -> Finding:
 
 
 def _answers(facts: Facts) -> Iterator[Finding]:
-    unit = facts.unit
-    if unit is None or not unit.serving or facts.running is not None:
-        return
-    if not facts.unknown:
+    if facts.unit is not None and facts.unit.serving and facts.silent:
         yield Finding(
             "warning",
-            "it runs, and has no control socket that answers",
-            "systemctl reload fails, and granianctl sees nothing",
-            f"journalctl -u {facts.service} -e",
+            facts.silent,
+            "systemctl reload fails, and whether workers serve is not known",
+            f"journalctl -u {facts.service} -e, then systemctl restart {facts.service}",
         )
 
 

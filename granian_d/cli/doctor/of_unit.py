@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from granian_d.cli.doctor.facts import Facts, Unit
     from granian_d.cli.doctor.finding import Level
 
-_NOTIFIES: Final = {"notify", "notify-reload"}
+_NOTIFIES: Final = ("notify", "notify-reload")
 _STORED_BESIDE: Final = 2  # the scoreboard, the key of the tickets (docs/upgrade.md)
 # The master's own, for each worker: its channel and its pidfd; and what a worker has open beside
 # connections: listeners, the loop, the files of the application.
@@ -26,10 +26,10 @@ _CAPABILITY: Final = "cap_net_bind_service"
 
 
 class Line(NamedTuple):
-    """A directive, the values of it that lose nothing, and what the others cost."""
+    """A directive, the values of it that lose nothing, ours first, and what all others cost."""
 
     name: str
-    good: frozenset[str]
+    good: tuple[str, ...]
     level: Level
     why: str
 
@@ -37,37 +37,37 @@ class Line(NamedTuple):
 _LINES: Final = (
     Line(
         "Type",
-        frozenset(_NOTIFIES),
+        _NOTIFIES,
         "fault",
         "systemd does not learn when it serves, reloads or stops",
     ),
     Line(
         "NotifyAccess",
-        frozenset({"main", "exec", "all"}),
+        ("main", "exec", "all"),
         "fault",
         "systemd hears nothing of the daemon: a start ends by its timeout",
     ),
     Line(
         "KillMode",
-        frozenset({"mixed"}),
+        ("mixed",),
         "warning",
         "a stop tells the workers behind the master's back, or leaves some of them behind",
     ),
     Line(
         "OOMPolicy",
-        frozenset({"continue"}),
+        ("continue",),
         "warning",
         "one worker that is killed for its memory takes the whole service with it",
     ),
     Line(
         "Restart",
-        frozenset({"on-failure", "on-abnormal", "on-watchdog", "always"}),
+        ("on-failure", "on-abnormal", "on-watchdog", "always"),
         "warning",
         "what crashes stays down",
     ),
     Line(
         "RuntimeDirectoryPreserve",
-        frozenset({"restart", "yes"}),
+        ("restart", "yes"),
         "warning",
         "the control socket's directory goes with every restart, under those who use it",
     ),
@@ -86,14 +86,8 @@ def _lines(facts: Facts) -> Iterator[Finding]:
     for line in _LINES:
         value = unit[line.name]
         if value not in line.good:
-            best = {"Type": "notify", "NotifyAccess": "main", "Restart": "on-failure"}
-            wanted = best.get(line.name) or min(line.good)
-            yield Finding(
-                line.level,
-                f"{line.name}={value}",
-                line.why,
-                facts.edit(f"{line.name}={wanted}"),
-            )
+            mend = facts.edit(f"{line.name}={line.good[0]}")
+            yield Finding(line.level, f"{line.name}={value}", line.why, mend)
 
 
 def _reload(facts: Facts) -> Iterator[Finding]:
@@ -259,7 +253,9 @@ def _stale(unit: Unit) -> bool:
 def _sockets(facts: Facts) -> Iterator[Finding]:
     if (unit := _present(facts)) is None or facts.written.plan is None:
         return
-    held = [each for each in facts.sockets if each.active]
+    required = {*unit.words("Requires"), *unit.words("BindsTo")}
+    there = [each for each in facts.sockets if each["LoadState"] == "loaded"]
+    held = [each for each in there if each.active or each.name in required]
     names = {each["FileDescriptorName"] for each in held}
     for wanted in facts.written.wanted_sockets:
         if (wanted in names) if wanted else held:
@@ -267,11 +263,10 @@ def _sockets(facts: Facts) -> Iterator[Finding]:
         shown = f"systemd:{wanted}" if wanted else "systemd:"
         yield Finding(
             "fault",
-            f"listen = {shown}, and no socket unit that is active passes it",
+            f"listen = {shown}, and no socket unit that is active or required passes it",
             "the daemon does not start without it",
             f"systemctl enable --now {socket_unit(facts.name, wanted)}",
         )
-    required = set(unit.words("Requires")) | set(unit.words("BindsTo"))
     for each in held:
         if not each.enabled and each.name not in required:
             yield Finding(

@@ -117,6 +117,7 @@ def healthy(directory: Path, settings: str = "") -> Facts:
         secrets=(),
         leftovers=(),
         running=Running(report=REPORT, open_files=65536, loaded_at=NOW - 100),
+        silent="",
         neighbours={},
         unknown=(),
     )

@@ -134,7 +134,7 @@ BROKEN = [
     ("state", failed("core-dump", "11"), "fault", "Result=core-dump"),
     ("state", {"unit": unit(SubState="auto-restart", NRestarts="3")}, "fault", "so far 3 times"),
     ("state", {"unit": unit(UnitFileState="disabled")}, "note", "not enabled"),
-    ("answers", {"running": None}, "warning", "no control socket that answers"),
+    ("answers", {"running": None, "silent": "/x: no answer"}, "warning", "/x: no answer"),
     ("health", {"running": report(health="degraded")}, "fault", "degraded"),
     (
         "health",
@@ -283,6 +283,12 @@ def test_every_check_is_shown_to_find_something_at_its_level():
             "settings": 'listen = ["systemd"]',
             "sockets": (socket_unit(UnitFileState="disabled"),),
             "unit": unit(Requires="sysinit.target granian@shop.socket"),
+        },
+        {
+            "settings": 'listen = ["systemd:http"]',
+            "sockets": (socket_unit(ActiveState="inactive", UnitFileState="disabled"),),
+            "unit": unit(Requires="sysinit.target granian@shop.socket", ActiveState="inactive"),
+            "running": None,
         },
         {"outputs": (Output("log.file", "/var/log/granian/shop/a.log", True),)},
         {"accesses": (way("working_dir", "/srv/shop", OPEN),)},
