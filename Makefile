@@ -5,13 +5,14 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 ADDRESS := http://127.0.0.1:8000
 
-.PHONY: help run test test-all systemd soak chaos tls-scan bench lint types floors pytest interpreted debug golden check-python clean FORCE
+.PHONY: help run test test-all systemd deb soak chaos tls-scan bench lint types floors pytest interpreted debug golden check-python clean FORCE
 
 help:
 	@echo "make run       serve examples/ on $(ADDRESS) with two workers"
 	@echo "make test      linters, types, import contract and all tests"
 	@echo "make test-all  the tests on every CPython from 3.11 to 3.14 found here"
 	@echo "make systemd   the units under the systemd of Debian 12 and 13 (root)"
+	@echo "make deb       the Debian package, for the release that runs here or SUITE=bookworm|trixie (root)"
 	@echo "make soak      reload under load for two minutes and count what is lost"
 	@echo "make chaos     reloads, upgrades and violence under load, and what is lost; 20 minutes"
 	@echo "make tls-scan  what testssl and sslyze find in a daemon that speaks TLS"
@@ -106,6 +107,10 @@ debug: $(VENV)/.test build/debug
 SUITES ?= bookworm trixie
 systemd: $(VENV)/.test
 	@GRANIAN_D_SUITES="$(SUITES)" $(BIN)/python -m pytest --timeout 1200 tests/systemd $(PYTEST_ARGS)
+
+# Into dist/: packaging/deb/README.md.
+deb:
+	@packaging/deb/build
 
 # A slow proof: its last result is docs/results/reload-soak.md.
 soak: $(VENV)/.test $(VENV)/.built

@@ -19,14 +19,20 @@ def wheel(tmp_path_factory):
 
 
 @pytest.fixture(scope="session", params=SUITES or ["none"])
-def machine(request):
+def suite(request):
+    """A release of Debian that can be had here."""
     if not SUITES:
         pytest.skip("make systemd runs this under a real systemd")
     if reason := obstacle():
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)
-    with Machine(request.param, request.getfixturevalue("wheel")) as machine:
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def machine(suite, request):
+    with Machine(suite, request.getfixturevalue("wheel")) as machine:
         yield machine
 
 

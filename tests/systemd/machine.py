@@ -15,10 +15,12 @@ import sys
 import tomllib
 import zipfile
 from pathlib import Path
+from typing import Self
 
 ROOT = Path(__file__).parents[2]
 RIG = Path(__file__).with_name("rig")
 UNITS = ROOT / "systemd"
+CACHE = Path(os.environ.get("RIG_CACHE") or Path.home() / ".cache" / "granian-d-rig")
 VENV = "/opt/granian-d"  # where the machine has it
 FRAMEWORKS = ("django>=5.2", "fastapi>=0.115")
 BOOT_S = 1200  # with the first one of a suite comes mmdebstrap
@@ -44,37 +46,39 @@ class Failed(AssertionError):
     """A command inside did not end well."""
 
 
-class Machine:
-    """One machine; a context manager.
+class Bare:
+    """One machine; a context manager. It has nothing of the project's.
 
     Args:
         suite: "bookworm", "trixie" or "host", as `rig` has it.
-        wheel: the project, to be installed.
+        directory: of this side, which it finds at /mnt.
+        venv: where it has a virtual environment; kept from one machine to the next.
+        needs: what is in that, as pip names it.
+        name: what tells it from others of this process.
     """
 
-    def __init__(self, suite: str, wheel: Path) -> None:
-        cache = os.environ.get("RIG_CACHE") or Path.home() / ".cache" / "granian-d-rig"
-        with (ROOT / "pyproject.toml").open("rb") as file:
-            needs = (*tomllib.load(file)["project"]["dependencies"], *FRAMEWORKS)
+    def __init__(
+        self, suite: str, directory: Path, venv: str, needs: tuple[str, ...], name: str
+    ) -> None:
         digest = hashlib.sha256(repr(needs).encode()).hexdigest()[:12]
         self._needs = needs
-        self._venv = Path(cache) / f"venv-{suite}-{digest}"
-        self._wheel = wheel
+        self._venv = venv
+        self._kept = CACHE / f"venv-{suite}-{digest}"
         self.environ = {
             **os.environ,
-            "RIG_CACHE": str(cache),
+            "RIG_CACHE": str(CACHE),
             "RIG_SUITE": suite,
-            "RIG_NAME": f"granian{os.getpid()}",
-            "RIG_BIND": f"{self._venv}:{VENV} ro={wheel.parent}:/mnt",
+            "RIG_NAME": f"{name}{os.getpid()}",
+            "RIG_BIND": f"{self._kept}:{venv} ro={directory}:/mnt",
         }
         self.pid = 0
 
-    def __enter__(self) -> Machine:
-        self._venv.mkdir(parents=True, exist_ok=True)
+    def __enter__(self) -> Self:
+        self._kept.mkdir(parents=True, exist_ok=True)
         subprocess.run([RIG, "up"], env=self.environ, check=True, timeout=BOOT_S)
         try:
             self.pid = int(subprocess.check_output([RIG, "pid"], env=self.environ))
-            with self._venv.with_suffix(".lock").open("w") as lock:  # other machines have it too
+            with self._kept.with_suffix(".lock").open("w") as lock:  # other machines have it too
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 self._install()
         except BaseException:
@@ -129,15 +133,34 @@ class Machine:
         return int(self("systemctl", "--version").split()[1])
 
     def _install(self) -> None:
-        made = self._venv / ".made"
-        if not made.exists():
-            self("python3", "-m", "venv", "--clear", VENV)
-            reach = [f"{name}={os.environ[name]}" for name in REACH if name in os.environ]
-            self("env", *reach, f"{VENV}/bin/pip", "install", "--quiet", *self._needs)
-            made.touch()
-        installed = self._venv / f".of-{_content(self._wheel)}"
+        made = self._kept / ".made"
+        if made.exists():
+            return
+        self("python3", "-m", "venv", "--clear", self._venv)
+        reach = [f"{name}={os.environ[name]}" for name in REACH if name in os.environ]
+        self("env", *reach, f"{self._venv}/bin/pip", "install", "--quiet", *self._needs)
+        made.touch()
+
+
+class Machine(Bare):
+    """A machine with the project in its venv, its programs and its units in their places.
+
+    Args:
+        suite: as above.
+        wheel: the project, to be installed.
+    """
+
+    def __init__(self, suite: str, wheel: Path) -> None:
+        with (ROOT / "pyproject.toml").open("rb") as file:
+            needs = (*tomllib.load(file)["project"]["dependencies"], *FRAMEWORKS)
+        super().__init__(suite, wheel.parent, VENV, needs, "granian")
+        self._wheel = wheel
+
+    def _install(self) -> None:
+        super()._install()
+        installed = self._kept / f".of-{_content(self._wheel)}"
         if not installed.exists():
-            for other in self._venv.glob(".of-*"):
+            for other in self._kept.glob(".of-*"):
                 other.unlink()
             pip = (f"{VENV}/bin/pip", "install", "--quiet", "--no-index", "--no-deps")
             self(*pip, "--force-reinstall", f"/mnt/{self._wheel.name}")
