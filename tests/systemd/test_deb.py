@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 import pytest
 
+from tests.process.daemon import wait_until
 from tests.process.load import Load
 from tests.systemd import package
 from tests.systemd.machine import FRAMEWORKS, Bare
@@ -14,6 +18,7 @@ NEXT = "99.0"
 VENV = "/srv/venv"  # the application's
 OWN = "/usr/lib/granian-d"
 MODE = 0o640
+STATUS = ("granianctl", "status", "-i")
 # What packages, units and the group may leave: lists, logs, caches of who manages them.
 NOT_OURS = (
     *("/etc/.pwd.lock", "/etc/group-", "/etc/gshadow-", "/etc/ld.so.cache"),
@@ -88,11 +93,12 @@ def test_an_upgrade_under_load_loses_nothing(installed):
     master = service.master
     with Load(("127.0.0.1", service.port), expected="one ", keep=4, new=2) as load:
         load.more()
-        installed("dpkg", "--install", "/mnt/next.deb")
+        done = installed.attempt("dpkg", "--install", "/mnt/next.deb")
         load.more()
-    assert load.result["lost"] == []
+    assert (done.returncode, load.result["lost"]) == (0, [])
+    assert "granian-d: " not in done.stderr
     assert (service.master, service.show("NRestarts")) == (master, "0")
-    assert f"granian-d {NEXT}," in installed("granianctl", "status", "-i", service.name)
+    assert f"granian-d {NEXT}," in installed(*STATUS, service.name)
 
 
 def test_an_upgrade_that_cannot_be_is_told_and_the_release_before_serves(installed):
@@ -103,8 +109,23 @@ def test_an_upgrade_that_cannot_be_is_told_and_the_release_before_serves(install
     assert done.returncode == 0
     assert f"granian@{service.name} is not upgraded" in done.stderr
     assert service.get().text.startswith("one ")
-    assert f"granian-d {NEXT}," not in installed("granianctl", "status", "-i", service.name)
+    assert f"granian-d {NEXT}," not in installed(*STATUS, service.name)
     assert installed("granianctl", "--version") == f"granianctl {NEXT}"
+
+
+def test_between_unpacking_and_configuring_it_serves_and_replaces_who_dies(installed):
+    service = put(installed)
+    service.systemctl("start")
+    installed("dpkg", "--unpack", "/mnt/next.deb")
+    before = service.worker_pids()
+    os.kill(before[0], signal.SIGKILL)
+    wait_until(
+        lambda: installed.attempt(*STATUS, service.name).stdout.count("  ready  ") == len(before)
+    )
+    assert before[0] not in service.worker_pids()
+    assert service.get().text.startswith("one ")
+    installed("dpkg", "--configure", "granian-d")
+    assert f"granian-d {NEXT}," in installed(*STATUS, service.name)
 
 
 BROKEN = """
@@ -123,7 +144,7 @@ def test_an_upgrade_that_dpkg_gives_up_leaves_all_as_it_was(installed):
     is_whole(installed)
     service.systemctl("reload")
     assert service.get().text.startswith("one ")
-    assert NEXT not in installed("granianctl", "status", "-i", service.name)
+    assert NEXT not in installed(*STATUS, service.name)
 
 
 def is_whole(machine):
@@ -155,6 +176,13 @@ def test_it_can_be_installed_and_purged_where_systemd_does_not_run(bare):
     assert files(bare) == before
 
 
+OTHER = """
+[Socket]
+ListenStream=/run/other.sock
+Service=granian@%i.service
+"""
+
+
 def test_removal_stops_all_and_purge_leaves_nothing(bare):
     before = files(bare)
     bare("apt-get", "install", "--yes", "--no-install-recommends", "/mnt/this.deb")
@@ -162,12 +190,15 @@ def test_removal_stops_all_and_purge_leaves_nothing(bare):
     bare("granianctl", "unit", service.name, "--install")
     bare("systemctl", "enable", service.unit)
     bare("systemctl", "enable", "--now", service.socket)
+    bare.write("/etc/systemd/system/other@.socket", OTHER)
+    bare("systemctl", "start", "other@idle.socket")
     address = f"/run/granian-{service.name}.sock"
     assert service.get(address=address).text.startswith("one ")
 
     bare("dpkg", "--remove", "granian-d")
     assert service.show("ActiveState") == "inactive"
     assert service.show("ActiveState", service.socket) == "inactive"
+    assert bare.attempt("systemctl", "is-active", "other@idle.socket").stdout == "inactive\n"
     assert not bare.path(address).exists()
     assert bare.path(f"/etc/granian/{service.name}.toml").exists()
 
@@ -177,6 +208,7 @@ def test_removal_stops_all_and_purge_leaves_nothing(bare):
     assert service.get(address=address).text.startswith("one ")
 
     bare("dpkg", "--purge", "granian-d")
+    bare("rm", "/etc/systemd/system/other@.socket")
     assert files(bare) == before
     assert bare("find", "/run", "-xdev", "-path", "*granian*") == ""
     assert "granian" not in bare("systemctl", "list-units", "--all", "--plain", "granian*")
