@@ -33,26 +33,34 @@ granian-d ({version}-1) unstable; urgency=medium
 """
 
 
-def build(suite: str, version: str = "") -> Path:
-    """The package, built by its one command; kept in the rig's cache for the same sources.
+def build(suite: str, target: Path, version: str = "") -> None:
+    """The package, built by its one command; kept in the rig's cache until the sources change.
 
     Args:
         suite: of Debian.
+        target: where it shall be.
         version: that it shall have; "": its own.
     """
-    kept = CACHE / f"deb-{suite}-{_digest(version)}"
     CACHE.mkdir(parents=True, exist_ok=True)
+    name = f"deb-{suite}-{version or 'own'}"
+    kept = CACHE / f"{name}-{_digest(version)}"
     with (CACHE / f"lock-deb-{suite}").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not kept.exists():
-            tree = CACHE / f"deb-{suite}"  # with build/, so that little is compiled again
-            _copy(tree)
-            if version:
-                _rename(tree, version)
-            environ = {**os.environ, "RIG_CACHE": str(CACHE), "SUITE": suite}
-            subprocess.run([tree / "packaging/deb/build"], env=environ, check=True)
-            (tree / "dist").rename(kept)
-    (package,) = kept.glob("*.deb")
+            for former in CACHE.glob(f"{name}-*"):
+                former.unlink()
+            _build(suite, version).rename(kept)
+        shutil.copy(kept, target)
+
+
+def _build(suite: str, version: str) -> Path:
+    tree = CACHE / f"deb-{suite}"  # with build/, so that little is compiled again
+    _copy(tree)
+    if version:
+        _rename(tree, version)
+    environ = {**os.environ, "RIG_CACHE": str(CACHE), "SUITE": suite}
+    subprocess.run([tree / "packaging/deb/build"], env=environ, check=True)
+    (package,) = (tree / "dist").glob("*.deb")
     return package
 
 

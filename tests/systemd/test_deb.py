@@ -19,6 +19,14 @@ VENV = "/srv/venv"  # the application's
 OWN = "/usr/lib/granian-d"
 MODE = 0o640
 STATUS = ("granianctl", "status", "-i")
+SHARED = tuple(
+    f"/usr/share/{path}"
+    for path in (
+        *("man/man8/granian-d.8.gz", "man/man8/granianctl.8.gz", "man/man5/granian.toml.5.gz"),
+        *("bash-completion/completions/granian-d.bash", "zsh/vendor-completions/_granian-d"),
+        *("fish/vendor_completions.d/granian-d.fish", "doc/granian-d/examples/app.toml"),
+    )
+)
 # What packages, units and the group may leave: lists, logs, caches of who manages them.
 NOT_OURS = (
     *("/etc/.pwd.lock", "/etc/group-", "/etc/gshadow-", "/etc/ld.so.cache"),
@@ -34,8 +42,8 @@ def packages(suite, tmp_path_factory):
     if suite == "host":
         pytest.skip("packages are made for releases of Debian")
     directory = tmp_path_factory.mktemp("packages")
-    for name, version in (("this", ""), ("next", NEXT)):
-        (directory / f"{name}.deb").hardlink_to(package.build(suite, version))
+    package.build(suite, directory / "this.deb")
+    package.build(suite, directory / "next.deb", NEXT)
     return directory
 
 
@@ -132,7 +140,7 @@ BROKEN = """
 dpkg-deb --raw-extract /mnt/next.deb /tmp/broken
 printf '#!/bin/sh\\nexit 1\\n' >/tmp/broken/DEBIAN/preinst
 chmod 755 /tmp/broken/DEBIAN/preinst
-dpkg-deb --build /tmp/broken /tmp/broken.deb
+dpkg-deb -Znone --build /tmp/broken /tmp/broken.deb
 """
 
 
@@ -164,6 +172,7 @@ def test_its_files_are_whole_and_the_catalog_knows_it(installed):
     installed(f"{OWN}/bin/python3", "-c", "import granian_d.engine.native.wire")
     assert installed.attempt(f"{OWN}/bin/python3", "-c", "import pip").returncode == 1
     assert "granian-d: The service answers" in installed("journalctl", "--list-catalog")
+    installed("stat", *SHARED)
     installed("dpkg", "--purge", "granian-d")  # without a single instance
     assert "granian-d: " not in installed("journalctl", "--list-catalog")
 
