@@ -106,7 +106,7 @@ debug: $(VENV)/.test build/debug
 # run makes their root file systems.
 SUITES ?= bookworm trixie
 systemd: $(VENV)/.test
-	@GRANIAN_D_SUITES="$(SUITES)" $(BIN)/python -m pytest --timeout 1200 tests/systemd $(PYTEST_ARGS)
+	@GRANIAN_D_SUITES="$(SUITES)" $(BIN)/python -m pytest tests/systemd $(PYTEST_ARGS)
 
 # Into dist/: packaging/deb/README.md.
 deb:

@@ -13,6 +13,13 @@ from tests.systemd.service import Service
 SUITES = os.environ.get("GRANIAN_D_SUITES", "").split()
 
 
+def pytest_collection_modifyitems(items):
+    """Whoever comes first waits for a root file system and a venv; a package is compiled, too."""
+    for item in items:
+        if "tests/systemd/" in item.nodeid:
+            item.add_marker(pytest.mark.timeout(1200))
+
+
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory):
     return build_wheel(tmp_path_factory.mktemp("wheel"))
@@ -23,7 +30,7 @@ def suite(request):
     """A release of Debian that can be had here."""
     if not SUITES:
         pytest.skip("make systemd runs this under a real systemd")
-    if reason := obstacle():
+    if reason := obstacle(request.param):
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)

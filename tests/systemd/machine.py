@@ -29,11 +29,13 @@ COMMAND_S = 120
 REACH = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "HTTPS_PROXY", "https_proxy", "no_proxy")
 
 
-def obstacle() -> str:
-    """Why no machine can be had here; "" where it can."""
+def obstacle(suite: str) -> str:
+    """Why no machine of that suite can be had here; "" where it can."""
     if os.geteuid() != 0:
         return "a real systemd takes root"
-    programs = {"systemd-nspawn": "systemd-container", "mmdebstrap": "mmdebstrap"}
+    programs = {"systemd-nspawn": "systemd-container"}
+    if suite != "host":
+        programs["mmdebstrap"] = "mmdebstrap"
     missing = [package for program, package in programs.items() if shutil.which(program) is None]
     if missing:
         return f"a real systemd takes: apt install {' '.join(missing)}"
