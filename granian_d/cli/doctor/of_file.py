@@ -179,10 +179,12 @@ def _secrets(facts: Facts) -> Iterator[Finding]:
                 else f"install -m 600 FILE {secret.path}",
             )
         elif secret.mode is not None and secret.mode & stat.S_IROTH:
+            # What variables hold is not known; keys and credentials are secrets.
+            variables = secret.what == "EnvironmentFile"
             yield Finding(
-                "warning",
+                "note" if variables else "warning",
                 f"{secret.what}: everybody may read {secret.path}",
-                "whoever has an account here has the secret",
+                f"whoever has an account here has {'its variables' if variables else 'the secret'}",
                 f"chmod o-r {secret.path}",
             )
 

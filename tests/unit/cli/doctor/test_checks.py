@@ -104,6 +104,12 @@ BROKEN = [
     ),
     (
         "secrets",
+        {"secrets": (Secret(what="EnvironmentFile", path="/e", mode=0o644, required=False),)},
+        "note",
+        "everybody may read /e",
+    ),
+    (
+        "secrets",
         {"secrets": (Secret(what="EnvironmentFile", path="/e", mode=None, required=True),)},
         "fault",
         "/e does not exist",
