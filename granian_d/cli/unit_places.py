@@ -118,10 +118,10 @@ def exposure(unit: str, files: Mapping[str, str]) -> str:
             path = Path(directory, name)
             path.parent.mkdir(exist_ok=True)
             path.write_text(text)
-        environ = {"SYSTEMD_UNIT_PATH": f"{directory}:", "SYSTEMD_EMOJI": "0"}  # ":" and the usual
+        environ = {"SYSTEMD_UNIT_PATH": f"{directory}:"}  # the colon: and the usual ones
         done = _run(environ, "systemd-analyze", "security", "--offline=true", "--no-pager", unit)
     lines = done.stdout.splitlines() if done is not None else []
-    return lines[-1].lstrip("→ ") if lines else ""
+    return lines[-1].lstrip("→ ").rpartition(" ")[0] if lines else ""  # and its opinion as a face
 
 
 def _run(environ: Mapping[str, str], *command: str) -> subprocess.CompletedProcess[str] | None:

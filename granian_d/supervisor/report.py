@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from granian_d import __version__
+from granian_d.engine.choose import resolve
 from granian_d.observe import scoreboard as columns
 from granian_d.supervisor.child import UNBORN
 from granian_d.supervisor.footprint import footprint
@@ -40,7 +41,7 @@ def describe(roster: Roster, hands: OsCalls, requests_per_s: float) -> dict[str,
         "format": FORMAT,
         "version": __version__,
         "name": plan.master.process_name if plan else "",
-        "engine": plan.worker.engine if plan else "",
+        "engine": resolve(plan.worker.engine) if plan else "",
         "phase": roster.phase,
         "reloading": roster.reloading,
         "health": columns.HEALTHS[board.health[0]],

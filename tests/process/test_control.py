@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from granian_d.engine.choose import resolve
 from tests.process.ctl import ended
 from tests.process.daemon import alive, wait_until
 from tests.process.load import Load
@@ -40,6 +41,7 @@ def test_status_under_load(controlled, ctl):
     assert (first["format"], first["phase"], first["health"]) == (1, "serving", "well")
     assert first["master"]["pid"] == daemon.pid
     assert first["listeners"] == daemon.addresses
+    assert first["engine"] == resolve("auto")
     assert {worker["pid"] for worker in first["workers"]} == set(daemon.workers())
     assert [worker["slot"] for worker in first["workers"]] == [1, 2]
     for worker in first["workers"]:
