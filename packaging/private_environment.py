@@ -19,6 +19,7 @@ import tomllib
 from pathlib import Path
 
 MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
+INTERPRETERS = Path(sys.base_prefix) / "bin"  # /usr/bin; /usr/local/bin in images of Python's own
 TOOLS = Path("build/tools")
 ENGINE = "granian_d/engine/native"
 PROGRAM = """\
@@ -69,7 +70,9 @@ def compile_engine() -> None:
 
     setup.py goes on without them where they cannot be built. A package does not.
     """
-    run(TOOLS / "bin/python", "setup.py", "--quiet", "build_ext", "--inplace")
+    # Debug information, where it is kept, names sources by their place in the project.
+    flags = f"{os.environ.get('CFLAGS', '')} -ffile-prefix-map={Path.cwd()}=."
+    run(TOOLS / "bin/python", "setup.py", "--quiet", "build_ext", "--inplace", CFLAGS=flags)
     if not [*Path(ENGINE).glob("wire.*.so")]:
         sys.exit("the native engine could not be compiled")
 
@@ -113,10 +116,11 @@ def tidy(root: Path) -> None:
 
 def settle(root: Path, prefix: Path) -> None:
     """Make it one of PREFIX and of the system's Python, of which only the minor version is said."""
-    (root / "pyvenv.cfg").write_text("home = /usr/bin\ninclude-system-site-packages = false\n")
+    facts = f"home = {INTERPRETERS}\ninclude-system-site-packages = false\n"
+    (root / "pyvenv.cfg").write_text(facts)
     (root / "bin").mkdir()
     # By its minor version: the modules are for that one only, also while the system's changes.
-    interpreter = os.path.relpath(f"/usr/bin/python{MINOR}", prefix / "bin")
+    interpreter = os.path.relpath(INTERPRETERS / f"python{MINOR}", prefix / "bin")
     (root / "bin/python3").symlink_to(interpreter)
 
 
