@@ -5,7 +5,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 ADDRESS := http://127.0.0.1:8000
 
-.PHONY: help run test test-all systemd deb rpm rpm-test soak chaos tls-scan bench lint types floors pytest interpreted debug golden check-python clean FORCE
+.PHONY: help run test test-all systemd deb rpm rpm-test container container-test soak chaos tls-scan bench lint types floors pytest interpreted debug golden check-python clean FORCE
 
 help:
 	@echo "make run       serve examples/ on $(ADDRESS) with two workers"
@@ -14,6 +14,7 @@ help:
 	@echo "make systemd   the units under the systemd of Debian 12 and 13 (root)"
 	@echo "make deb       the Debian package, for the release that runs here or SUITE=bookworm|trixie (root)"
 	@echo "make rpm       the package for Fedora and RHEL; make rpm-test installs it somewhere (root)"
+	@echo "make container an image; make container-test runs it"
 	@echo "make soak      reload under load for two minutes and count what is lost"
 	@echo "make chaos     reloads, upgrades and violence under load, and what is lost; 20 minutes"
 	@echo "make tls-scan  what testssl and sslyze find in a daemon that speaks TLS"
@@ -119,6 +120,13 @@ rpm:
 
 rpm-test: $(VENV)/.test rpm
 	@GRANIAN_D_RPM=$$(ls -t dist/*.rpm | head -1) $(BIN)/python -m pytest --timeout 1200 tests/packaging/test_rpm.py $(PYTEST_ARGS)
+
+# An image, and the slow proof: packaging/container/README.md.
+container:
+	@packaging/container/build
+
+container-test: $(VENV)/.test container
+	@GRANIAN_D_IMAGE=granian-d:latest $(BIN)/python -m pytest tests/packaging/test_container.py $(PYTEST_ARGS)
 
 # A slow proof: its last result is docs/results/reload-soak.md.
 soak: $(VENV)/.test $(VENV)/.built
