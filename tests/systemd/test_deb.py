@@ -82,6 +82,7 @@ def test_it_serves_an_application_of_a_venv_of_its_own(installed, interface, cod
     service.deploy(code)
     installed("systemctl", "enable", "--now", service.unit)
     assert service.get("/items/7").json == {"number": 7}
+    assert ", native engine," in installed(*STATUS, service.name)
 
 
 def test_settings_may_be_readable_to_the_group_only(installed):
@@ -169,7 +170,6 @@ def is_whole(machine):
 
 def test_its_files_are_whole_and_the_catalog_knows_it(installed):
     is_whole(installed)
-    installed(f"{OWN}/bin/python3", "-c", "import granian_d.engine.native.wire")
     assert installed.attempt(f"{OWN}/bin/python3", "-c", "import pip").returncode == 1
     assert "granian-d: The service answers" in installed("journalctl", "--list-catalog")
     installed("stat", *SHARED)
