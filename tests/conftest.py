@@ -5,8 +5,12 @@ from __future__ import annotations
 import gc
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hypothesis import configuration, settings
+
+if TYPE_CHECKING:
+    from pytest import Item
 
 ROOT = Path(__file__).parent.parent
 
@@ -18,6 +22,17 @@ configuration.set_hypothesis_home_dir(ROOT / ".pytest_cache" / "hypothesis")
 settings.register_profile("here", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "here")
+
+
+# Files of these take minutes each: with several processes they begin, so that no process is alone
+# with one of them in the end.
+LONG = ("tests/systemd", "tests/process", "tests/chaos", "tests/apps")
+
+
+def pytest_collection_modifyitems(items: list[Item]) -> None:
+    """Real daemons first, and among them machines."""
+    ranks = {name: rank for rank, name in enumerate(LONG)}
+    items.sort(key=lambda item: ranks.get("/".join(item.nodeid.split("/")[:2]), len(ranks)))
 
 
 def pytest_collection_finish() -> None:

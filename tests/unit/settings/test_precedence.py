@@ -10,7 +10,7 @@ from tests.unit.settings.written import IN_FILE, Sources, get, values
 
 SOURCES = ["argument", "variable", "file"]  # in order of precedence
 few = settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 

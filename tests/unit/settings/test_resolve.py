@@ -82,7 +82,7 @@ def plan_of(argv, environ=None, **facts):
 
 @pytest.mark.parametrize("option", OPTIONS.values(), ids=lambda option: option.key)
 @settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(data=st.data())
 def test_the_option_changes_the_plan(option, data, tmp_path):
