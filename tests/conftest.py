@@ -5,12 +5,8 @@ from __future__ import annotations
 import gc
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
-
+import pytest
 from hypothesis import configuration, settings
-
-if TYPE_CHECKING:
-    from pytest import Item
 
 ROOT = Path(__file__).parent.parent
 
@@ -29,7 +25,7 @@ settings.load_profile("ci" if os.environ.get("CI") else "here")
 LONG = ("tests/systemd", "tests/process", "tests/chaos", "tests/apps")
 
 
-def pytest_collection_modifyitems(items: list[Item]) -> None:
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Real daemons first, and among them machines."""
     ranks = {name: rank for rank, name in enumerate(LONG)}
     items.sort(key=lambda item: ranks.get("/".join(item.nodeid.split("/")[:2]), len(ranks)))
