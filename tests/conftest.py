@@ -5,8 +5,12 @@ from __future__ import annotations
 import gc
 import os
 from pathlib import Path
-import pytest
+from typing import TYPE_CHECKING
+
 from hypothesis import configuration, settings
+
+if TYPE_CHECKING:
+    import pytest
 
 ROOT = Path(__file__).parent.parent
 
