@@ -23,6 +23,7 @@ UNITS = ROOT / "systemd"
 CACHE = Path(os.environ.get("RIG_CACHE") or Path.home() / ".cache" / "granian-d-rig")
 VENV = "/opt/granian-d"  # where the machine has it
 FRAMEWORKS = ("django>=5.2", "fastapi>=0.115")
+EXTENSIONS = ("numpy>=2.2", "psycopg[binary]>=3.2")  # threads, vectors, libraries of their own in C
 BOOT_S = 1200  # with the first one of a suite comes mmdebstrap
 COMMAND_S = 120
 # What tells pip where packages are, and how to get there.
@@ -154,7 +155,7 @@ class Machine(Bare):
 
     def __init__(self, suite: str, wheel: Path) -> None:
         with (ROOT / "pyproject.toml").open("rb") as file:
-            needs = (*tomllib.load(file)["project"]["dependencies"], *FRAMEWORKS)
+            needs = (*tomllib.load(file)["project"]["dependencies"], *FRAMEWORKS, *EXTENSIONS)
         super().__init__(suite, wheel.parent, VENV, needs, "granian")
         self._wheel = wheel
 

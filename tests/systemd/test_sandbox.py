@@ -28,6 +28,19 @@ def extension():
     return from_json(b"[1]")
 
 
+def numbers():
+    import numpy
+    return numpy.linalg.inv(numpy.eye(300) + 1).shape
+
+
+def postgres():
+    import psycopg
+    try:
+        psycopg.connect("host=127.0.0.1 port=1 connect_timeout=2")
+    except psycopg.OperationalError:
+        return psycopg.pq.version()
+
+
 def thread():
     one = threading.Thread(target=int)
     one.start()
