@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from random import Random
 
 OTHERS = [engine for engine in ENGINES if engine != "pure"]
-SOME = settings(max_examples=2000, suppress_health_check=[HealthCheck.data_too_large])
+SOME = settings(max_examples=1000, suppress_health_check=[HealthCheck.data_too_large])
 DICE = st.randoms(use_true_random=False)
 
 
