@@ -21,7 +21,7 @@ from granian_d.settings.render import effective, sample
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from granian_d.plan import WorkerPlan
+    from granian_d.plan import DaemonPlan, WorkerPlan
 
 
 def config(argv: Sequence[str]) -> int:
@@ -47,16 +47,27 @@ def print_reference() -> int:
 
 def check(file: str, *, with_application: bool) -> int:
     """Judge a TOML file; with the application, import that too."""
-    environ = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-    loaded = load([f"--config={file}"], environ, inherited=None)
-    plan = resolve(loaded)
-    for line in remarks(loaded):
-        sys.stderr.write(f"{line}\n")
+    plan = plan_of(file)
     if with_application and (failure := _try_application(plan.worker)):
         sys.stderr.write(f"{file}: {failure}\n")
         return LoadError.exit_code
     sys.stdout.write(f"{file}: ok\n")
     return 0
+
+
+def plan_of(file: str) -> DaemonPlan:
+    """What a TOML file asks for by itself; what is remarkable in it goes to standard error.
+
+    Raises:
+        ConfigError: it cannot be used.
+        ListenError: it names a host that cannot be resolved.
+    """
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    loaded = load([f"--config={file}"], environ, inherited=None)
+    plan = resolve(loaded)
+    for line in remarks(loaded):
+        sys.stderr.write(f"{line}\n")
+    return plan
 
 
 def _try_application(plan: WorkerPlan) -> str:

@@ -7,15 +7,13 @@ above the daemon's own budgets, the socket it wants, a capability where a port a
 from __future__ import annotations
 
 import math
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from granian_d.cli import unit_places
+from granian_d.cli.examine import plan_of
 from granian_d.errors import ConfigError
-from granian_d.settings import load, remarks, resolve
-from granian_d.settings.options import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,14 +43,7 @@ def run(name: str, *, install: bool, systemd: int | None) -> int:
     Raises:
         ConfigError: the TOML file cannot be used, or there is no systemd here.
     """
-    if not name or "/" in name:
-        raise ConfigError(f"{name!r} is no name of an instance")
-    file = CONFIGURATION / f"{name}.toml"
-    environ = {key: value for key, value in os.environ.items() if not key.startswith(PREFIX)}
-    loaded = load([f"--config={file}"], environ, inherited=None)
-    plan = resolve(loaded)
-    for line in remarks(loaded):
-        sys.stderr.write(f"{line}\n")
+    plan = plan_of(settings_of(name))
     version = systemd or unit_places.version_here()
     text = drop_in(name, plan, version)
     templates = unit_places.lacking(UNITS)
@@ -73,6 +64,17 @@ def run(name: str, *, install: bool, systemd: int | None) -> int:
     sys.stdout.write(f"{exposed}\n" if exposed else "")
     sys.stdout.write(f"now: systemctl enable --now {_enabled(name, plan)}\n")
     return 0
+
+
+def settings_of(name: str) -> str:
+    """The TOML file of an instance, whether it is there or not.
+
+    Raises:
+        ConfigError: nothing can have that name.
+    """
+    if not name or "/" in name:
+        raise ConfigError(f"{name!r} is no name of an instance")
+    return str(CONFIGURATION / f"{name}.toml")
 
 
 def drop_in(name: str, plan: DaemonPlan, systemd: int) -> str:

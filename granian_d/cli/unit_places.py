@@ -14,6 +14,9 @@ from granian_d.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from subprocess import CompletedProcess
+
+    Done = CompletedProcess[str]
 
 LOCAL: Final = Path("/etc/systemd/system")
 _PACKAGED: Final = (
@@ -88,7 +91,7 @@ def write(files: Mapping[Path, str]) -> None:
         except OSError as error:
             raise ConfigError(f"{path}: {error.strerror}") from error
     if os.path.isdir("/run/systemd/system"):
-        done = _run({}, "systemctl", "daemon-reload")
+        done = run("systemctl", "daemon-reload")
         if done is not None and done.returncode:
             raise ConfigError(f"systemctl daemon-reload: {done.stderr.strip()}")
 
@@ -99,7 +102,7 @@ def version_here() -> int:
     Raises:
         ConfigError: there is none.
     """
-    done = _run({}, "systemctl", "--version")
+    done = run("systemctl", "--version")
     words = done.stdout.split() if done is not None else []
     if len(words) < 2 or not words[1].isdigit():
         raise ConfigError("there is no systemctl here: say --systemd VERSION")
@@ -118,22 +121,31 @@ def exposure(unit: str, files: Mapping[str, str]) -> str:
             path = Path(directory, name)
             path.parent.mkdir(exist_ok=True)
             path.write_text(text)
-        environ = {"SYSTEMD_UNIT_PATH": f"{directory}:"}  # the colon: and the usual ones
-        done = _run(environ, "systemd-analyze", "security", "--offline=true", "--no-pager", unit)
+        places = f"{directory}:"  # the colon: and the usual ones
+        analysis = ("systemd-analyze", "security", "--offline=true", "--no-pager", unit)
+        done = run(*analysis, SYSTEMD_UNIT_PATH=places)
     lines = done.stdout.splitlines() if done is not None else []
-    return lines[-1].lstrip("→ ").rpartition(" ")[0] if lines else ""  # and its opinion as a face
+    return lines[-1].lstrip("-> ").rpartition(" ")[0] if lines else ""  # and its opinion as a face
 
 
-def _run(environ: Mapping[str, str], *command: str) -> subprocess.CompletedProcess[str] | None:
-    """None where there is no such program, or it does not end."""
+def run(*command: str, timeout_s: float = _PATIENCE_S, **environ: str) -> Done | None:
+    """What a program of systemd's says, in plain English; None where it is not, or does not end.
+
+    Args:
+        command: its command line.
+        timeout_s: how long it is waited for.
+        environ: more variables.
+    """
     try:
         return subprocess.run(
             command,
             capture_output=True,
             text=True,
+            errors="replace",
             check=False,
-            timeout=_PATIENCE_S,
-            env={**os.environ, **environ},
+            timeout=timeout_s,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, "LC_ALL": "C", "SYSTEMD_COLORS": "0", **environ},
         )
-    except (FileNotFoundError, subprocess.TimeoutExpired):
+    except (OSError, subprocess.TimeoutExpired):
         return None

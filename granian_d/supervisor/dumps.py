@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from granian_d.control.channel import DUMP_SIGNAL, Dump, Pin
 from granian_d.control.wire import is_sealed
 from granian_d.supervisor.child import UNBORN
+from granian_d.supervisor.nursery import MOLD_SLOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -58,7 +59,11 @@ class Dumps:
 
     def order(self, caller: Caller, slot: int, now: float) -> int:
         """Ask the workers of a slot for their stacks, 0 for all; how many there are."""
-        return self._order(caller, Dump, now, lambda child: slot in (0, child.slot))
+
+        def meant(child: Child) -> bool:
+            return child.slot != MOLD_SLOT and slot in (0, child.slot)
+
+        return self._order(caller, Dump, now, meant)
 
     def order_pinning(self, caller: Caller, now: float) -> int:
         """Ask everybody to import what is left; how many they are."""
@@ -74,7 +79,7 @@ class Dumps:
         asked = [
             (number, child)
             for number, child in self._children().items()
-            if child.pid != UNBORN and meant(child) and (child.slot or kind is Pin)
+            if child.pid != UNBORN and meant(child)
         ]
         for number, child in asked:
             self._last += 1

@@ -13,7 +13,6 @@ import signal
 import socket
 import sys
 import threading
-from importlib import import_module
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
     from granian_d.plan import DaemonPlan
     from granian_d.worker.desk import Desk
 
-PINNING: Final = "granian_d.control.pinning"
 UNWANTED: Final = 1  # exit status of a worker that nobody waits for any more
 JOINED_S: Final = 0.5  # for the kernel to take away threads that Python has joined
 
@@ -84,11 +82,16 @@ class Mold:
             elif isinstance(message, Renew):
                 self._renew(fds)
             elif isinstance(message, Pin):
-                room = import_module(PINNING)
-                told: str = room.told(list(room.pin(room.OF_WORKER)))
-                self._post.channel.answer(message.ticket, told)
+                self._pin(message.ticket)
             elif isinstance(message, Drain) and not message.heir:
                 return None  # the order that made a mold of this worker has been taken back
+
+    def _pin(self, ticket: int) -> None:
+        """Import what is left, for the workers to come."""
+        from granian_d.control import pinning  # noqa: PLC0415 - wanted before an upgrade only
+
+        names = list(pinning.pin(pinning.OF_WORKER))
+        self._post.channel.answer(ticket, pinning.told(names))
 
     def _renew(self, fds: Sequence[int]) -> None:
         """Workers to come begin with the new certificates."""

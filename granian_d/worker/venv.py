@@ -30,8 +30,8 @@ def enter(venv: str) -> None:
     directory = site_packages(venv)
     if directory in sys.path:
         return
-    sys.meta_path.insert(0, _Ours(list(sys.path)))
     before = list(sys.path)
+    sys.meta_path.insert(0, _Ours(before))
     site.addsitedir(directory)  # with its .pth files: editable installs
     added = [path for path in sys.path if path not in before]
     sys.path[:] = [*added, *before]

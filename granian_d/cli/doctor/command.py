@@ -52,8 +52,6 @@ def _subjects(name: str | None, file: str | None) -> list[Facts]:
     if file is not None:
         return [gathering.file(file)]
     if name is not None:
-        if not name or "/" in name:
-            raise ConfigError(f"{name!r} is no name of an instance")
         return [gathering.instance(name)]
     names = gathering.names()
     if not names:

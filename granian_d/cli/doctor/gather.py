@@ -12,7 +12,7 @@ from granian_d.cli.doctor.access import Access, steps_to
 from granian_d.cli.doctor.facts import Facts, Output, Running, Secret
 from granian_d.cli.operate import INSTANCES
 from granian_d.cli.status_page import FORMAT
-from granian_d.cli.unit_file import CONFIGURATION
+from granian_d.cli.unit_file import CONFIGURATION, settings_of
 from granian_d.control import wire
 from granian_d.control.client import ask
 from granian_d.errors import DaemonUnreachable
@@ -48,8 +48,12 @@ class Gathering:
         return sorted(path.stem for path in CONFIGURATION.glob("*.toml"))
 
     def instance(self, name: str) -> Facts:
-        """What is known of an instance."""
-        file = str(CONFIGURATION / f"{name}.toml")
+        """What is known of an instance.
+
+        Raises:
+            ConfigError: nothing can have that name.
+        """
+        file = settings_of(name)
         unit = self._unit(f"granian@{name}.service")
         reading = self._reading(name)
         neighbours = {each: self._reading(each).written for each in self.names() if each != name}
@@ -66,9 +70,8 @@ class Gathering:
 
     def _reading(self, name: str) -> Reading:
         if name not in self._readings:
-            file = str(CONFIGURATION / f"{name}.toml")
             unit = self._unit(f"granian@{name}.service")
-            self._readings[name] = written.read(file, unit)
+            self._readings[name] = written.read(settings_of(name), unit)
         return self._readings[name]
 
     def _unit(self, name: str) -> Unit | None:

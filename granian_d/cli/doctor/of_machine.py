@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from granian_d.cli.doctor.finding import Check, Finding
+from granian_d.cli.unit_file import BACK_OFF
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 _LEAST_KERNEL: Final = (5, 4)
 _WHOLE_KERNEL: Final = (5, 14)
 _LEAST_SYSTEMD: Final = 252  # the oldest that the units are tried under
-_BACK_OFF: Final = 254  # RestartSteps=
 
 
 def _backlog(facts: Facts) -> Iterator[Finding]:
@@ -66,7 +66,7 @@ def _systemd(facts: Facts) -> Iterator[Finding]:
             f"systemd is {version}",
             f"the units are tried with {_LEAST_SYSTEMD} and newer: some lines may be ignored",
         )
-    if facts.unit is not None and version >= _BACK_OFF and facts.unit["RestartSteps"] == "0":
+    if facts.unit is not None and version >= BACK_OFF and facts.unit["RestartSteps"] == "0":
         yield Finding(
             "note",
             f"systemd {version} knows back-off.conf, which this unit does not have",

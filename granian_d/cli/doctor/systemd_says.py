@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 from typing import Final
 
 from granian_d.cli.doctor.facts import Manager, Unit
-from granian_d.cli.unit_places import PROGRAMS
+from granian_d.cli.unit_places import PROGRAMS, run
 
 PATIENCE_S: Final = 10.0  # for one question; systemd answers in milliseconds, or is in trouble
 JOURNAL: Final = "/var/log/journal"
@@ -84,17 +83,5 @@ def credentials(unit: Unit) -> dict[str, str]:
 
 def ask(*words: str) -> str:
     """What a program prints; "" when it fails, is not here or takes too long."""
-    try:
-        done = subprocess.run(
-            words,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-            timeout=PATIENCE_S,
-            stdin=subprocess.DEVNULL,
-            env={**os.environ, "LC_ALL": "C", "SYSTEMD_COLORS": "0"},
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout if done.returncode == 0 else ""
+    done = run(*words, timeout_s=PATIENCE_S)
+    return done.stdout if done is not None and done.returncode == 0 else ""
