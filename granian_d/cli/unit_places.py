@@ -61,21 +61,32 @@ def _shipped() -> Path:
 def own_program(name: str) -> str:
     """The path of one of our programs; "" where systemd finds that very one by its name."""
     own = os.path.join(os.path.dirname(sys.executable), name)
-    for directory in PROGRAMS:
-        path = os.path.join(directory, name)
-        if os.path.exists(path):
-            return "" if os.path.realpath(path) == os.path.realpath(own) else own
+    if found := find(name):
+        return "" if os.path.realpath(found) == os.path.realpath(own) else own
     return own if os.path.exists(own) else ""
+
+
+def find(program: str) -> str:
+    """The path of a program that a unit names; "" where it is not found."""
+    if program.startswith("/") or not program:
+        return program
+    paths = (f"{directory}/{program}" for directory in PROGRAMS)
+    return next((path for path in paths if os.path.exists(path)), "")
 
 
 def hidden(paths: Iterable[str]) -> list[str]:
     """Those of the paths that the unit's sandbox hides, without those within others of them."""
-    found = sorted({path for path in paths if path and path.startswith(tuple(_below(_HIDDEN)))})
-    return [path for path in found if not path.startswith(tuple(_below(set(found) - {path})))]
+    found = sorted({path for path in paths if _within_any(path, _HIDDEN)})
+    return [path for path in found if not _within_any(path, found)]
 
 
-def _below(directories: Iterable[str]) -> list[str]:
-    return [directory + os.sep for directory in directories]
+def _within_any(path: str, directories: Iterable[str]) -> bool:
+    return any(below(path, each) and path != each for each in directories)
+
+
+def below(path: str, directory: str) -> bool:
+    """It is the directory, or in it at any depth."""
+    return path == directory or path.startswith(directory.rstrip("/") + "/")
 
 
 def write(files: Mapping[Path, str]) -> None:

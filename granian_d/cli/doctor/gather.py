@@ -13,6 +13,7 @@ from granian_d.cli.doctor.facts import Facts, Output, Running, Secret
 from granian_d.cli.operate import INSTANCES
 from granian_d.cli.status_page import FORMAT
 from granian_d.cli.unit_file import CONFIGURATION, settings_of
+from granian_d.cli.unit_places import find
 from granian_d.control import wire
 from granian_d.control.client import ask
 from granian_d.errors import DaemonUnreachable
@@ -140,7 +141,7 @@ class _Instance:
             return {}
         named = [systemd_says.command(self.unit, line)[0] for line in ("ExecStart", "ExecReload")]
         ours = [each for each in named if os.path.basename(each) in _PROGRAMS]
-        return {each: systemd_says.find(each) for each in ours}
+        return {each: find(each) for each in ours}
 
     def _installed(self, program: str) -> Installed | None:
         if self.unit is None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from granian_d.cli.doctor.access import obstacle
 from granian_d.cli.doctor.facts import MADE
 from granian_d.cli.doctor.finding import Check, Finding
-from granian_d.cli.unit_places import HOMES, TEMPORARY
+from granian_d.cli.unit_places import HOMES, TEMPORARY, below
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,11 +98,6 @@ def _bound(unit: Unit) -> list[str]:
         for name in ("BindPaths", "BindReadOnlyPaths")
         for entry in (*unit.words(name), *" ".join(unit.directives.get(name, ())).split())
     ]
-
-
-def below(path: str, directory: str) -> bool:
-    """It is the directory, or in it at any depth."""
-    return path == directory or path.startswith(directory.rstrip("/") + "/")
 
 
 def _outputs(facts: Facts) -> Iterator[Finding]:

@@ -6,9 +6,9 @@ import math
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from granian_d.cli.doctor.finding import Check, Finding
-from granian_d.cli.doctor.of_file import below
 from granian_d.cli.doctor.spans import span_s
 from granian_d.cli.unit_file import socket_unit, stop_budget_s, watchdog_least_s
+from granian_d.cli.unit_places import below
 from granian_d.errors import ConfigError, LoadError
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import re
 from typing import Final
 
 from granian_d.cli.doctor.facts import Manager, Unit
-from granian_d.cli.unit_places import PROGRAMS, run
+from granian_d.cli.unit_places import run
 
 PATIENCE_S: Final = 10.0  # for one question; systemd answers in milliseconds, or is in trouble
 JOURNAL: Final = "/var/log/journal"
@@ -59,14 +59,6 @@ def command(unit: Unit, name: str) -> tuple[str, list[str]]:
     if not found:
         return "", []
     return found[-1]["path"], found[-1]["argv"].split()[1:]
-
-
-def find(program: str) -> str:
-    """The path of a program that a unit names; "" where it is not found."""
-    if program.startswith("/") or not program:
-        return program
-    paths = (f"{directory}/{program}" for directory in PROGRAMS)
-    return next((path for path in paths if os.path.exists(path)), "")
 
 
 def environment_files(unit: Unit) -> list[tuple[str, bool]]:
