@@ -38,7 +38,7 @@ from granian_d.settings.page import (
 from granian_d.settings.reference import RENDERED
 from granian_d.settings.roff import manual_page
 from granian_d.supervisor.vocabulary import SIGNALS
-from granian_d.systemd import activation, notify
+from granian_d.systemd import activation, notify, pressure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -103,6 +103,10 @@ _ENVIRONMENT: Final = Table(
             "Says that standard error is the journal: records have fields then.",
         ),
         ("`INVOCATION_ID`", "Is sent to the journal with each record."),
+        (
+            f"`{pressure.WATCH}`, `{pressure.WRITE}`",
+            "What says that memory is short; workers give back then what they do not need.",
+        ),
         ("`DEBUG_INVOCATION`", "If it is `1`, the log has level `debug`."),
     ),
 )

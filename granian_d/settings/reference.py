@@ -74,8 +74,8 @@ VALUES: Final = Points(
             "**Relative paths** of sockets and of `pid_file` are below `$RUNTIME_DIRECTORY`, of"
             " log files below `$LOGS_DIRECTORY` (`RuntimeDirectory=` and `LogsDirectory=` of the"
             " unit; the first, if there are several), and below the current directory where these"
-            " are not set. `working_dir` and the files of `ssl` are relative to the TOML file that"
-            " names them, or else to the current directory."
+            " are not set. `working_dir`, `venv` and the files of `ssl` are relative to the TOML"
+            " file that names them, or else to the current directory."
         ),
     )
 )
