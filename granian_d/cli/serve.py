@@ -63,7 +63,7 @@ def _is_in(directory: str) -> bool:
 _PLANNER_FLAGS: Final = () if _is_in(_ROOT) else ("-P",)
 
 # Before a plan says otherwise.
-FIRST_LOG: Final = LogPlan(enabled=True, level="info", format="auto", file="")
+FIRST_LOG: Final = LogPlan(enabled=True, level="info", format="auto", file="", config="")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -16,15 +16,19 @@ MOST_WORKERS: Final = 512
 MOST_DRAINING: Final = 8  # generations; the scoreboard has rows for all of them
 
 InterfaceName = Literal["asgi", "asginl", "wsgi", "rsgi"]
-LoopName = Literal["auto", "asyncio", "uvloop"]
+LoopName = Literal["auto", "asyncio", "rloop", "uvloop", "winloop"]
 EngineName = Literal["auto", "native", "pure"]
 ListenerKind = Literal["tcp", "unix", "fd", "systemd"]
 LogFormat = Literal["auto", "text", "json"]
-AccessFormat = Literal["text", "journal"]
+AccessFormat = Literal["text", "json", "journal"]
 HttpMode = Literal["auto", "1", "2"]
 ForwardedFields = Literal["x-forwarded", "forwarded"]
 TlsVersion = Literal["tls1.2", "tls1.3"]
 ClientCertificate = Literal["none", "optional", "required"]
+RuntimeMode = Literal["auto", "mt", "st"]
+TaskImplementation = Literal["asyncio", "rust"]
+SymlinkPolicy = Literal["off", "inside", "on"]
+LifespanEnd = Literal["drained", "signal"]
 LogLevel = Literal["critical", "error", "warning", "info", "debug"]
 
 
@@ -150,6 +154,25 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, match_args=False)
+class MountPlan:
+    """A directory whose files are served."""
+
+    route: str  # "" or "/static": what comes before the path of a file
+    directory: str  # absolute
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, match_args=False)
+class StaticPlan:
+    """Files that are served without the application."""
+
+    mounts: tuple[MountPlan, ...]
+    index: str  # name of the file that answers for a directory; "": none does
+    expires_s: float  # Cache-Control: max-age; 0: it is not sent
+    precompressed: bool  # a sibling with .br, .zst or .gz may be sent instead
+    symlinks: SymlinkPolicy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, match_args=False)
 class WorkerPlan:
     """One worker: the application and how it is run."""
 
@@ -168,6 +191,10 @@ class WorkerPlan:
     warmup: str  # path that a worker asks itself for before it is ready; "" for none
     health: str  # path at which the daemon answers how the service is; "" for none
     request_timeout_s: float  # of a request until its task is cancelled; 0: never
+    lifespan_at_signal: bool  # the application's shutdown begins with the drain, not behind it
+    static: StaticPlan | None
+    debug: bool  # an exception of the application is shown to the peer
+    environment: tuple[tuple[str, str], ...] = field(repr=False)  # of files; the process' own wins
     limits: Limits
     forwarding: ForwardingPlan | None  # None: nobody is believed
     identity: Identity
@@ -192,6 +219,8 @@ class PoolPlan:
     request_timeout_s: float  # of a request until its worker is replaced; 0: never
     idle_exit_s: float  # without a connection until the daemon leaves; 0: it stays
     recycling: Recycling
+    respawn: bool  # a worker that dies is replaced; else the daemon leaves
+    respawn_interval_s: float  # a new worker must serve that long before an old one is drained
     preload: bool  # workers are forked by a mold
     refork_after: int  # requests until a worker is made the mold; 0: none is
 
@@ -218,6 +247,7 @@ class LogPlan:
     level: LogLevel
     format: LogFormat  # "auto": fields in the journal, text elsewhere
     file: str  # "" is standard error
+    config: str  # JSON for logging.config.dictConfig, which takes over; "" for none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, match_args=False)
@@ -228,6 +258,27 @@ class AccessLogPlan:
     fmt: str  # %-format over the atoms listed in granian_d/observe/access_log.py
     format: AccessFormat  # "journal": a line goes to the file where the journal takes no entry
     file: str  # "" is standard output
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, match_args=False)
+class MetricsPlan:
+    """Where metrics are read."""
+
+    address: str  # an IP literal
+    port: int
+    interval_s: float  # least time between two looks at what costs something to see
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, match_args=False)
+class WatchPlan:
+    """Files whose changes are a reload, in development. All paths are absolute."""
+
+    paths: tuple[str, ...]
+    ignore_dirs: tuple[str, ...]  # names
+    ignore_patterns: tuple[str, ...]  # regular expressions
+    ignore_paths: tuple[str, ...]
+    tick_s: float  # changes within that time are one
+    ignore_worker_failure: bool  # the daemon stays, and says what is wrong
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, match_args=False)
@@ -248,6 +299,8 @@ class DaemonPlan:
     listeners: tuple[ListenerPlan, ...]
     pool: PoolPlan
     tls: TlsPlan | None
+    metrics: MetricsPlan | None
+    watch: WatchPlan | None
     worker: WorkerPlan
     log: LogPlan
     access_log: AccessLogPlan

@@ -11,6 +11,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from granian_d.settings.kinds import MARK
 from granian_d.settings.model import ENTRIES
 from granian_d.settings.options import OPTIONS, fields_of
 from granian_d.settings.refusal import Refusal
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from granian_d.settings.options import Option
     from granian_d.settings.toml_lines import KeyPath
 
-MARK: Final = "credential:"
 LARGEST_BYTES: Final = 65536
 
 

@@ -36,6 +36,7 @@ def option(
     example: Any = None,
     aliases: Mapping[str, str] | None = None,
     in_file: bool = True,
+    inert: bool = False,
 ) -> Any:
     """The field of one option.
 
@@ -54,6 +55,7 @@ def option(
         example: a value for the sample file, where the default is none.
         aliases: further words of a choice, and what they mean.
         in_file: whether a TOML file may hold it.
+        inert: it is read because Granian has it, and can have no effect here; the help says why.
     """
     facts = {
         "kind": kind,
@@ -65,6 +67,7 @@ def option(
         "example": example,
         "aliases": dict(aliases or {}),
         "in_file": in_file,
+        "inert": inert,
     }
     return Field(default, description=help_, ge=ge, le=le, json_schema_extra=facts)
 

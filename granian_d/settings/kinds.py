@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import os
 import re
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -29,6 +30,7 @@ _DURATION = re.compile(
 _OCTAL = re.compile(r"0[0-7]{1,9}")
 _DECIMAL = re.compile(r"0|[1-9][0-9]{0,8}")
 PERMISSION_BITS: Final = 0o777
+MARK: Final = "credential:"  # instead of a string: the content, or the file, of a credential
 _MAPPED_BITS: Final = 96  # before an IPv4 address in IPv6 (RFC 4291 2.5.5.2)
 _UNITS_S: Final = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 _TRUTHS: Final = {
@@ -275,6 +277,10 @@ class Several(Kind):
         """The values with blanks between, as a variable has them."""
         return " ".join(str(item) for item in value)
 
+    def split(self, text: str) -> list[str]:
+        """The values in a variable, each still to be read."""
+        return text.split()
+
 
 class Proxies(Kind):
     """Who is believed: addresses and networks of the Internet Protocol, and two words."""
@@ -331,17 +337,39 @@ class Addresses(Several):
     holds_strings = True
 
 
-class FileNames(Several):
-    """Files that are read."""
+class Strings(Several):
+    """Several texts."""
 
-    metavar = "FILE"
-    noun = "a list of paths"
-    found = "file"
+    def __init__(self, one: Kind, noun: str) -> None:
+        self.metavar = one.metavar
+        self.noun = noun
+        self.found = one.found
+        self.holds_strings = one.holds_strings
+        self._one = one
 
     def read(self, written: Any) -> Any:
-        """A tuple of paths."""
-        one = KINDS["file"]
-        return tuple(one.read(item) for item in written) if isinstance(written, list) else written
+        """A tuple of what the kind of one reads."""
+        if not isinstance(written, list):
+            return written
+        return tuple(self._one.read(item) for item in written)
+
+
+class Paths(Strings):
+    """Several paths; in a variable they have what separates those of PATH between them."""
+
+    def text(self, value: Any) -> str:
+        """The paths as a variable has them."""
+        return os.pathsep.join(value)
+
+    def split(self, text: str) -> list[str]:
+        """The paths in a variable; a credential has the separator within itself."""
+        paths: list[str] = []
+        for part in text.split(os.pathsep):
+            if paths and paths[-1] == MARK.rstrip(os.pathsep):
+                paths[-1] = MARK + part
+            elif part:
+                paths.append(part)
+        return paths
 
 
 class Certificates(Several):
@@ -367,6 +395,11 @@ KINDS: Final[dict[str, Kind]] = {
     "address": OneAddress(),
     "addresses": Addresses(),
     "proxies": Proxies(),
-    "files": FileNames(),
+    "files": Paths(FileName(), "a list of paths"),
+    "directories": Paths(String("PATH", "a path", found="directory"), "a list of paths"),
+    "strings": Strings(String("TEXT", "a non-empty string"), "a list of strings"),
+    "prefixes": Strings(
+        String("PATH", "a path that begins with /"), "a list of paths that begin with /"
+    ),
     "certificates": Certificates(),
 }

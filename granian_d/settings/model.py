@@ -32,6 +32,7 @@ from granian_d.settings.kinds import PERMISSION_BITS
 from granian_d.settings.protocols import Http1, Http2, Request, Response, WebSocket
 from granian_d.settings.refusal import Refusal
 from granian_d.settings.serving import Listen
+from granian_d.settings.tables import Metrics, Reload, StaticPath
 from granian_d.settings.tls_options import Certificate, Ssl
 from granian_d.settings.workers import Workers
 
@@ -56,6 +57,13 @@ class Log(Table):
         kind="path",
         example="error.log",
     )
+    config: str | None = option(
+        None,
+        "JSON file for Python's logging.config.dictConfig, whose loggers _granian and"
+        " granian.access then write both logs; its keys replace those of Granian's own.",
+        kind="file",
+        example="logging.json",
+    )
 
 
 class AccessLog(Table):
@@ -71,8 +79,8 @@ class AccessLog(Table):
     )
     format: AccessFormat = option(
         "text",
-        "Form of a record; journal sends an entry with fields, and writes a line only where the"
-        " journal does not take it.",
+        "Form of a record; json has all fields, whatever fmt says; journal sends an entry with"
+        " fields, and writes a line only where the journal does not take it.",
     )
     file: str | None = option(
         None,
@@ -130,6 +138,7 @@ class Settings(Workers, BaseSettings):
         example=0o027,
     )
 
+    static_path: StaticPath = StaticPath()
     http1: Http1 = Http1()
     http2: Http2 = Http2()
     websocket: WebSocket = WebSocket()
@@ -138,6 +147,8 @@ class Settings(Workers, BaseSettings):
     ssl: Ssl = Ssl()
     log: Log = Log()
     access_log: AccessLog = AccessLog()
+    metrics: Metrics = Metrics()
+    reload: Reload = Reload()
 
 
 # What the entries of a list are made of.
@@ -149,7 +160,7 @@ SECTIONS: Final = {
     "listen": "Listening",
     "proxy_protocol": "Behind a proxy",
     "workers": "Workers",
-    "workers_startup_timeout": "Life cycle",
+    "respawn_failed_workers": "Life cycle",
     "workers_max_requests": "Recycling",
     "request_timeout": "Requests that do not end",
     "control_socket": "Process",

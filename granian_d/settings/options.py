@@ -46,6 +46,7 @@ class Option:
     short: str
     variable: str
     in_file: bool
+    inert: bool
 
     @property
     def key(self) -> str:
@@ -105,6 +106,7 @@ def _option(path: tuple[str, ...], field: FieldInfo, section: str) -> Option | N
         short="-" + facts["short"] if facts["short"] else "",
         variable=PREFIX + (facts["env"] or "_".join(path).upper()),
         in_file=facts["in_file"],
+        inert=facts["inert"],
     )
 
 

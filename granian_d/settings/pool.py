@@ -39,6 +39,8 @@ def plan_pool(loaded: Loaded) -> PoolPlan:
         request_timeout_s=settings.request_kill_timeout,
         idle_exit_s=settings.idle_exit if inherited is None or inherited else 0.0,
         recycling=_plan_recycling(settings),
+        respawn=settings.respawn_failed_workers,
+        respawn_interval_s=settings.respawn_interval,
         preload=settings.preload,
         refork_after=settings.refork_after,
     )

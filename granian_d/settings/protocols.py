@@ -26,6 +26,11 @@ class Http1(Table):
     keep_alive: bool = option(True, "Serve several requests on one connection.")
     keep_alive_timeout: float = duration(30, "Time a connection may idle between requests.", ge=1)
     max_headers: int = option(100, "Limit of a request's header fields, in number.", ge=1)
+    pipeline_flush: bool = option(
+        False,
+        "No effect: answers to pipelined requests always leave together.",
+        inert=True,
+    )
 
 
 class Http2(Table):

@@ -6,8 +6,8 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
 from granian_d.observe.access_log import ATOMS
-from granian_d.settings.credentials import LARGEST_BYTES, MARK
-from granian_d.settings.kinds import Choice
+from granian_d.settings.credentials import LARGEST_BYTES
+from granian_d.settings.kinds import MARK, Choice
 from granian_d.settings.options import OPTIONS, PREFIX, fields_of
 from granian_d.settings.page import Block, Comment, Heading, Paragraph, Points, Table, markdown
 from granian_d.settings.serving import Listen

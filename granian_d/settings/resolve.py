@@ -8,6 +8,7 @@ files of `ssl` below the directory of the TOML file that names them.
 from __future__ import annotations
 
 import ipaddress
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,9 +29,12 @@ from granian_d.plan import (
     WorkerPlan,
     site_packages,
 )
+from granian_d.settings.beside import plan_metrics, plan_static, plan_watch
 from granian_d.settings.identity import plan_identity
 from granian_d.settings.listeners import plan_listeners, unbound
 from granian_d.settings.model import given
+from granian_d.settings.options import OPTIONS
+from granian_d.settings.origin import DEFAULT
 from granian_d.settings.pool import plan_pool, pool_remarks
 from granian_d.settings.tls import plan_tls, tls_remarks
 
@@ -59,12 +63,15 @@ def resolve(loaded: Loaded) -> DaemonPlan:
         listeners=plan_listeners(loaded),
         pool=plan_pool(loaded),
         tls=plan_tls(loaded),
+        metrics=plan_metrics(loaded),
+        watch=plan_watch(loaded, _working_dir(loaded)),
         worker=_plan_worker(loaded),
         log=LogPlan(
             enabled=settings.log.enabled,
             level="debug" if places.debug else settings.log.level,
             format=settings.log.format,
             file=_complete(settings.log.file, places.logs_directory),
+            config=_log_config(loaded),
         ),
         access_log=AccessLogPlan(
             enabled=settings.access_log.enabled,
@@ -77,7 +84,17 @@ def resolve(loaded: Loaded) -> DaemonPlan:
 
 def remarks(loaded: Loaded) -> tuple[str, ...]:
     """What does not keep the daemon from starting, and its user should know."""
-    return (*loaded.warnings, *unbound(loaded), *tls_remarks(loaded), *pool_remarks(loaded))
+    found = (unbound(loaded), tls_remarks(loaded), pool_remarks(loaded), _inert(loaded))
+    return (*loaded.warnings, *(line for lines in found for line in lines))
+
+
+def _inert(loaded: Loaded) -> list[str]:
+    """Options that somebody has set, and that can have no effect."""
+    return [
+        origin.line(option.path, option.help[0].lower() + option.help[1:].rstrip("."))
+        for option in OPTIONS.values()
+        if option.inert and (origin := loaded.origin(*option.path)) != DEFAULT
+    ]
 
 
 def _plan_worker(loaded: Loaded) -> WorkerPlan:
@@ -98,6 +115,10 @@ def _plan_worker(loaded: Loaded) -> WorkerPlan:
         warmup=settings.warmup,
         health=settings.health,
         request_timeout_s=settings.request_timeout,
+        lifespan_at_signal=settings.lifespan_shutdown == "signal",
+        static=plan_static(loaded),
+        debug=settings.reload.enabled,
+        environment=(),
         limits=_plan_limits(loaded),
         forwarding=_plan_forwarding(loaded.settings),
         identity=plan_identity(loaded),
@@ -196,6 +217,23 @@ def _working_dir(loaded: Loaded) -> str:
     if not loaded.surroundings.rehearsal and not Path(directory).is_dir():
         raise loaded.refusal(("working_dir",), f"{directory} is not a directory")
     return directory
+
+
+def _log_config(loaded: Loaded) -> str:
+    """What is in the file of log.config, as one line of JSON."""
+    if loaded.settings.log.config is None:
+        return ""
+    path = ("log", "config")
+    file = loaded.beside(path, loaded.settings.log.config)
+    try:
+        config = json.loads(Path(file).read_bytes())
+    except OSError as error:
+        raise loaded.refusal(path, f"{file} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise loaded.refusal(path, f"{file} is not JSON: {error}") from error
+    if not isinstance(config, dict):
+        raise loaded.refusal(path, f"{file} is not a JSON object")
+    return json.dumps(config, separators=(",", ":"))
 
 
 def _venv(loaded: Loaded) -> str:

@@ -7,7 +7,15 @@ from typing import Any, Self
 
 from pydantic import InstanceOf, field_validator, model_validator
 
-from granian_d.plan.model import EngineName, ForwardedFields, HttpMode, InterfaceName, LoopName
+from granian_d.plan.model import (
+    EngineName,
+    ForwardedFields,
+    HttpMode,
+    InterfaceName,
+    LifespanEnd,
+    LoopName,
+    TaskImplementation,
+)
 from granian_d.settings.addresses import Address, check_host, split_listen
 from granian_d.settings.fields import Table, kind_of, option
 from granian_d.settings.kinds import PERMISSION_BITS, Text
@@ -104,7 +112,21 @@ class Serving(Table):
         kind="directory",
         example="/srv/app/.venv",
     )
-    loop: LoopName = option("auto", "Event loop; auto is uvloop where it is installed.")
+    env_files: tuple[str, ...] = option(
+        (),
+        "File with variables for the application's environment, relative to the TOML file that"
+        " names it; what is in the environment already is kept; may come several times.",
+        kind="files",
+        example=[".env"],
+    )
+    loop: LoopName = option(
+        "auto", "Event loop; auto is the first of rloop, uvloop and asyncio that is installed."
+    )
+    task_impl: TaskImplementation = option(
+        "asyncio",
+        "No effect: calls that never wait need no task here, and others have asyncio's.",
+        inert=True,
+    )
     engine: EngineName = option(
         "auto",
         "What speaks HTTP: the compiled engine or the one in Python; auto is native where it was"
@@ -124,6 +146,11 @@ class Serving(Table):
         "Path that the application is mounted at (root_path, SCRIPT_NAME).",
         kind="prefix",
         example="/prefix",
+    )
+    lifespan_shutdown: LifespanEnd = option(
+        "drained",
+        "When an ASGI application is told to shut down: behind its last request, or with the"
+        " signal, so that it can end its streams.",
     )
 
     listen: tuple[Listen, ...] = option(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic_settings import PydanticBaseSettingsSource
 
 from granian_d.errors import ConfigError
-from granian_d.settings.kinds import Text
+from granian_d.settings.kinds import Several, Text
 from granian_d.settings.options import OPTIONS, PREFIX, Option
 from granian_d.settings.origin import Origin, argument, file_line, hint, one_line, variable
 from granian_d.settings.toml_lines import KeyPath, key_lines
@@ -197,7 +197,9 @@ def read_environment(environ: Mapping[str, str]) -> Reading:
         if words := environ.get(name, ""):
             origin = variable(position, name)
             text = _text(words, origin)
-            written = [Text(word) for word in text.split()] if option.multiple else text
+            written: Any = text
+            if isinstance(option.kind, Several):
+                written = [Text(word) for word in option.kind.split(text)]
             reading.put(option, written, origin)
     return reading
 

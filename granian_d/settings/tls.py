@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from granian_d.engine.negotiate import PROTOCOLS
 from granian_d.plan.model import CertificatePlan, TlsPlan
-from granian_d.settings.credentials import MARK, credential_file
+from granian_d.settings.credentials import credential_file
+from granian_d.settings.kinds import MARK
 from granian_d.settings.refusal import Refusal
 from granian_d.transport.tls_context import Contexts, TlsFault, read_material
 

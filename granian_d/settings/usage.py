@@ -11,8 +11,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
 from granian_d.settings.addresses import FORMS
-from granian_d.settings.credentials import MARK
-from granian_d.settings.kinds import Choice, Switch
+from granian_d.settings.kinds import MARK, Choice, Switch
 from granian_d.settings.options import OPTIONS, PREFIX
 from granian_d.settings.sources import HELP_FLAGS, VERSION_FLAGS
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from pydantic import field_validator
 
-from granian_d.plan.model import MOST_DRAINING, MOST_WORKERS
+from granian_d.plan.model import MOST_DRAINING, MOST_WORKERS, RuntimeMode
 from granian_d.settings.fields import duration, option
 from granian_d.settings.serving import Serving
 
@@ -56,10 +56,36 @@ class Workers(Serving):
     blocking_threads_idle_timeout: float = duration(
         30, "Time after which an idle one of these threads ends.", ge=5, le=600
     )
+    runtime_threads: int = option(
+        1,
+        "No effect: a worker reads and writes on the loop that runs the application; more of them"
+        " are more workers.",
+        ge=1,
+        inert=True,
+    )
+    runtime_blocking_threads: int = option(
+        512, "No effect: files are sent by the kernel, without threads.", ge=1, inert=True
+    )
+    runtime_mode: RuntimeMode = option(
+        "auto", "No effect: there are no other threads whose number it would choose.", inert=True
+    )
     backpressure: int | None = option(
         None, "Connections that a worker holds at once.", ge=1, example=1024
     )
 
+    respawn_failed_workers: bool = option(
+        True,
+        "Replace a worker that ended unasked; when off, the daemon shuts down then, with status 1.",
+        reload="live",
+    )
+    respawn_interval: float = duration(
+        0,
+        "Time for which a new worker must have served before the one that it replaces is told to"
+        " leave.",
+        ge=0,
+        le=3600,
+        reload="live",
+    )
     workers_startup_timeout: float = duration(
         60, "Time for a worker to become ready.", ge=1, reload="live"
     )

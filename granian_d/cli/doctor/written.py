@@ -12,7 +12,7 @@ from granian_d.cli.doctor.facts import Shown, Written
 from granian_d.cli.doctor.installation import venv_python
 from granian_d.errors import DaemonError
 from granian_d.settings import Loaded, load, resolve
-from granian_d.settings.credentials import MARK
+from granian_d.settings.kinds import MARK
 from granian_d.settings.options import PREFIX
 from granian_d.transport.x509 import read_certificate
 

@@ -75,6 +75,10 @@ def worker_plan(target: str = "hello:app", **changes: Any) -> WorkerPlan:
         warmup="",
         health="",
         request_timeout_s=0.0,
+        lifespan_at_signal=False,
+        static=None,
+        debug=False,
+        environment=(),
         limits=limits(),
         forwarding=None,
         identity=nobody,
@@ -116,7 +120,9 @@ def systemd(name: str) -> ListenerPlan:
 
 
 def log_plan(**changes: Any) -> LogPlan:
-    return replace(LogPlan(enabled=True, level="info", format="auto", file=""), **changes)
+    return replace(
+        LogPlan(enabled=True, level="info", format="auto", file="", config=""), **changes
+    )
 
 
 def recycling(**limits: Any) -> Recycling:
@@ -142,6 +148,8 @@ def pool_plan(**changes: Any) -> PoolPlan:
         request_timeout_s=0.0,
         idle_exit_s=0.0,
         recycling=recycling(),
+        respawn=True,
+        respawn_interval_s=0.0,
         preload=False,
         refork_after=0,
     )
@@ -155,6 +163,8 @@ def daemon_plan(*listeners: ListenerPlan, **changes: Any) -> DaemonPlan:
         listeners=listeners,
         pool=pool_plan(workers=2, surge=1),
         tls=None,
+        metrics=None,
+        watch=None,
         worker=worker_plan(),
         log=log_plan(),
         access_log=AccessLogPlan(enabled=False, fmt="%(status)d", format="text", file=""),

@@ -18,7 +18,10 @@ from granian_d.plan import (
     ForwardingPlan,
     Limits,
     ListenerPlan,
+    MetricsPlan,
+    StaticPlan,
     TlsPlan,
+    WatchPlan,
     WebSocketLimits,
     decode,
     encode,
@@ -31,6 +34,8 @@ def of_kind(kind: Any) -> st.SearchStrategy[Any]:
     if is_dataclass(kind):
         hints = get_type_hints(kind)
         return st.builds(kind, **{field.name: of_kind(hints[field.name]) for field in fields(kind)})
+    if get_origin(kind) is tuple and get_args(kind)[-1] is not Ellipsis:
+        return st.tuples(*map(of_kind, get_args(kind)))
     if get_origin(kind) is tuple:
         return st.lists(of_kind(get_args(kind)[0]), max_size=3).map(tuple)
     if get_origin(kind) is UnionType:
@@ -95,6 +100,10 @@ WRONG: dict[Any, tuple[Any, ...]] = {
     WebSocketLimits | None: (1, False, "x", []),
     ForwardingPlan | None: (1, False, "x", []),
     TlsPlan | None: (1, False, "x", []),
+    MetricsPlan | None: (1, False, "x", []),
+    StaticPlan | None: (1, False, "x", []),
+    WatchPlan | None: (1, False, "x", []),
+    tuple[tuple[str, str], ...]: (None, 1, {}, ["1"], [["1"]], [["1", 2]]),
     tuple[int, ...]: (None, 1, {}, ["1"], [True]),
     tuple[ListenerPlan, ...]: (None, {}, "x"),
 }

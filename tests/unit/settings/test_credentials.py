@@ -7,11 +7,12 @@ import pytest
 from granian_d.errors import ConfigError
 from granian_d.settings import load, remarks, resolve
 from granian_d.settings.credentials import LARGEST_BYTES
-from granian_d.settings.kinds import Addresses, Secret, String
+from granian_d.settings.kinds import Addresses, Paths, Secret, String, Strings
 from granian_d.settings.options import OPTIONS
 from granian_d.settings.render import effective
 
 SECRETS = {
+    "metrics.address": "10.9.8.7",
     "app": "main:app",
     "host": "10.9.8.7",
     "url_path_prefix": "/hunter2",
@@ -196,4 +197,4 @@ def test_a_rehearsal_without_the_directory_goes_on():
 
 def test_the_kinds_that_may_hold_one():
     kinds = {option.kind.__class__ for option in OPTIONS.values() if option.kind.holds_strings}
-    assert kinds == {String, Secret, Addresses}
+    assert kinds == {String, Secret, Addresses, Strings, Paths}

@@ -241,9 +241,9 @@ def test_faults_are_told_in_the_order_of_reading(tmp_path):
 
 
 def test_an_unknown_variable_is_a_warning():
-    environ = {"GRANIAN_WORKRS": "4", "GRANIAN_RUNTIME_MODE": "st", "PATH": "/bin"}
+    environ = {"GRANIAN_WORKRS": "4", "GRANIAN_QUUX": "2", "PATH": "/bin"}
     assert remarks(load(["main"], environ)) == (
-        "GRANIAN_RUNTIME_MODE: unknown variable, ignored",
+        "GRANIAN_QUUX: unknown variable, ignored",
         "GRANIAN_WORKRS: unknown variable, ignored; did you mean GRANIAN_WORKERS?",
     )
 

@@ -99,6 +99,7 @@ def test_names_are_derived_but_for_those_of_granian():
     assert {key: option.variable for key, option in own.items()} == {
         "access_log.enabled": "GRANIAN_LOG_ACCESS_ENABLED",
         "access_log.fmt": "GRANIAN_LOG_ACCESS_FMT",
+        "reload.enabled": "GRANIAN_RELOAD",
     }
     assert OPTIONS["http1.keep_alive"].flag == "--http1-keep-alive"
     assert OPTIONS["http1.keep_alive"].negative_flag == "--no-http1-keep-alive"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from granian_d import __version__
 from granian_d.errors import ConfigError
 from granian_d.plan import decode, encode, site_packages
-from granian_d.settings import load, resolve
+from granian_d.settings import load, remarks, resolve
 from granian_d.settings.options import OPTIONS
 from tests.certificates import Authority
 from tests.unit.settings.written import Sources, values
@@ -28,6 +28,12 @@ CONTEXT = {
     "workers_kill_timeout": ["--workers-stream-timeout=1"],
     "workers_max_requests": ["--workers-max-requests-jitter=0"],
     "workers_lifetime": ["--workers-lifetime-jitter=0"],
+    **{key: ["--static-path-mount", "/usr"] for key in OPTIONS if key.startswith("static_path.")},
+    "static_path.mount": [],
+    **{key: ["--metrics"] for key in OPTIONS if key.startswith("metrics.")},
+    **{key: ["--reload"] for key in OPTIONS if key.startswith("reload.")},
+    "metrics.enabled": [],
+    "reload.enabled": [],
 }
 # The sockets that the service manager must have passed for it.
 INHERITED = {"idle_exit": ("http",)}
@@ -38,9 +44,13 @@ ON_THIS_MACHINE = {
     "user": st.just(str(os.geteuid())),
     "group": st.just(str(os.getegid())),
     "working_dir": st.sampled_from(["/", "/usr"]),
+    "static_path.route": st.sampled_from(["/", "/files"]),
+    "static_path.mount": st.sampled_from(["/", "/usr"]),
+    "reload.paths": st.sampled_from(["/usr", "/etc"]),
 }
-PART_OF_CLASS = {"restart": {"master"}, "live": {"pool"}}
-PARTS_OF_WORKERS = {"pool", "worker", "listeners", "log", "access_log", "tls"}
+PART_OF_CLASS = {"restart": {"master"}, "live": {"pool", "metrics", "watch"}}
+PARTS_OF_WORKERS = {"pool", "worker", "listeners", "log", "access_log", "tls", "watch"}
+WITH_EFFECT = [option for option in OPTIONS.values() if not option.inert]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -80,7 +90,17 @@ def plan_of(argv, environ=None, **facts):
     return resolve(load(argv, environ or {}, **facts))
 
 
-@pytest.mark.parametrize("option", OPTIONS.values(), ids=lambda option: option.key)
+@pytest.fixture(scope="module", autouse=True)
+def files(tmp_path_factory):
+    """Files that an option may name."""
+    made = tmp_path_factory.mktemp("files")
+    (made / "logging.json").write_text('{"version": 1}')
+    (made / "app.env").write_text("GREETING=hello")
+    ON_THIS_MACHINE["log.config"] = st.just(str(made / "logging.json"))
+    ON_THIS_MACHINE["env_files"] = st.just(str(made / "app.env"))
+
+
+@pytest.mark.parametrize("option", WITH_EFFECT, ids=lambda option: option.key)
 @settings(
     max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -112,6 +132,19 @@ def test_the_option_changes_the_plan(option, data, tmp_path):
     assume(not (option.computed and not changed))  # the value that was computed anyway
     assert changed
     assert changed <= PART_OF_CLASS.get(option.reload, PARTS_OF_WORKERS)
+
+
+@pytest.mark.parametrize("key", [key for key, option in OPTIONS.items() if option.inert])
+def test_an_option_without_effect_says_so_when_it_is_set(key, tmp_path):
+    option = OPTIONS[key]
+    assert option.help.startswith("No effect: ")
+    sources = Sources(tmp_path, named=False)
+    sources.write("argument", option, option.default)
+    loaded = load([*sources.arguments(), "main:app"], {})
+    name = option.negative_flag if option.switch else option.flag
+    reason = option.help.removeprefix("No effect: ").rstrip(".")
+    assert list(remarks(loaded)) == [f"{name}: no effect: {reason}"]
+    assert resolve(loaded) == plan_of(["main:app"])
 
 
 def test_the_plan_of_the_defaults():

@@ -17,10 +17,11 @@ from granian_d.settings.kinds import (
     Certificates,
     Choice,
     Duration,
-    FileNames,
     Integer,
     Octal,
+    Paths,
     String,
+    Strings,
     Switch,
 )
 from granian_d.settings.options import OPTIONS, Option
@@ -45,6 +46,9 @@ _OF_OPTION = {
         st.ip_addresses(v=4).map(str), st.ip_addresses(v=6).map(str), _WORD, st.just("example.org")
     ),
     **dict.fromkeys(("url_path_prefix", "warmup", "health"), _PATH),
+    "static_path.dir_to_file": _WORD,
+    "static_path.route": st.lists(_PATH, min_size=1, max_size=3).map(tuple),
+    "metrics.address": _ADDRESS,
     "forwarded_allow_ips": st.lists(
         st.one_of(
             _ADDRESS,
@@ -93,8 +97,10 @@ def values(option: Option) -> st.SearchStrategy[Any]:
             return _OF_OPTION[option.key]
         case Certificates():
             return st.lists(_certificate(), min_size=1, max_size=3).map(tuple)
-        case FileNames():
+        case Paths():
             return st.lists(_PATH, min_size=1, max_size=3).map(tuple)
+        case Strings():
+            return st.lists(_WORD, min_size=1, max_size=3).map(tuple)
         case Addresses():
             return st.lists(_listen(), min_size=1, max_size=3).map(tuple)
         case Switch():
