@@ -11,6 +11,8 @@ from granian_d.plan.model import MOST_DRAINING, MOST_WORKERS, RuntimeMode
 from granian_d.settings.fields import duration, option
 from granian_d.settings.serving import Serving
 
+LONGEST_LIFE_S: Final = 366 * 86400  # no timer waits for it: the master looks at each tick
+
 # What may stand in a request line (RFC 9112 3.2.1), without a query.
 _PATH: Final = re.compile(r"/[!$%&'()*+,\-./0-9:;=@A-Z_a-z~]*")
 
@@ -172,12 +174,18 @@ class Workers(Serving):
         example=10000,
     )
     workers_lifetime: float | None = duration(
-        None, "Time after which a worker is replaced.", ge=1, reload="live", example=21600
+        None,
+        "Time after which a worker is replaced.",
+        ge=1,
+        le=LONGEST_LIFE_S,
+        reload="live",
+        example=21600,
     )
     workers_lifetime_jitter: float | None = duration(
         None,
         "Most time by which a worker's life is shorter than that, each one's by another time.",
         ge=0,
+        le=LONGEST_LIFE_S,
         reload="live",
         example=1800,
     )
