@@ -8,7 +8,7 @@ from stat import S_ISREG
 
 # O_NONBLOCK: opening a FIFO must not hold the loop up until somebody writes to it.
 # O_NOCTTY: opening a terminal must not make it ours.
-_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 
 
 class OpenFile:
@@ -46,7 +46,7 @@ def open_regular(path: str) -> OpenFile:
         OSError: there is no such file, it is not ours to read, or it is not a regular file.
         ValueError: there is a NUL in the path.
     """
-    file = OpenFile(os.open(path, _FLAGS), 0)
+    file = OpenFile(os.open(path, FLAGS), 0)
     try:
         status = os.fstat(file.fd)
         if not S_ISREG(status.st_mode):
