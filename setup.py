@@ -81,6 +81,7 @@ SOURCES = (
     "granian_d/interface/wsgi/visit.py",
     "granian_d/observe/access_log.py",
     "granian_d/worker/dispatch.py",
+    "granian_d/worker/fronts.py",
     "granian_d/worker/last_request.pyx",
     "granian_d/worker/libc.pyx",
 )

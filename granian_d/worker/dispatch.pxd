@@ -3,7 +3,6 @@
 cimport cython
 
 from granian_d.http.exchange cimport Exchange, Observer
-from granian_d.http.message cimport RequestHead
 from granian_d.http.ticks cimport now_ns
 from granian_d.worker.last_request cimport LastRequest
 
@@ -24,11 +23,3 @@ cdef class Dispatch(Observer):
     cpdef serve(self, Exchange exchange)
     @cython.locals(latency_ns="long long", left="long long", bucket="Py_ssize_t")
     cdef _time(self, Exchange exchange)
-
-
-cdef class HealthDispatch(Dispatch):
-    cdef bytes _path
-    cdef object _health
-
-    @cython.locals(head=RequestHead)
-    cdef bint _asks(self, Exchange exchange) except -1

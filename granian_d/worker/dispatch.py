@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from typing import TYPE_CHECKING, Final
 
-from granian_d.errors import Disconnected, InvalidResponse, PeerTooBusy
+from granian_d.errors import InvalidResponse, PeerTooBusy
 from granian_d.http.exchange import Observer
 from granian_d.http.ticks import now_ns
 from granian_d.observe import scoreboard
@@ -35,11 +35,6 @@ _CALMED: Final = scoreboard.CALMED
 _HISTOGRAM: Final = len(scoreboard.COLUMNS)
 _BUCKETS: Final = scoreboard.BUCKETS
 _SHIFT: Final = scoreboard.BUCKET_SHIFT
-
-_HEALTH_FIELDS: Final = [
-    (b"content-type", b"text/plain; charset=utf-8"),
-    (b"cache-control", b"no-store"),
-]
 
 
 class Dispatch(Observer):
@@ -144,62 +139,3 @@ class Dispatch(Observer):
             reason=violation.reason,
             section=violation.section,
         )
-
-
-class HealthDispatch(Dispatch):
-    """A Dispatch that answers at one path by itself: how the service is, as the master says.
-
-    Neither the application nor a thread of it is asked, so the answer comes while all are busy. It
-    is for whoever looks every other second: neither counted nor logged.
-    """
-
-    __slots__ = ("_health", "_path")
-
-    def answer_at(self, path: str, health: Row) -> None:
-        """Say which path is ours; to be called before the first exchange.
-
-        Args:
-            path: at which is answered.
-            health: one word, an index of scoreboard.HEALTHS.
-        """
-        self._path = path.encode()
-        self._health = health
-
-    def serve(self, exchange: Exchange) -> None:
-        """Answer, or have the application answer."""
-        if self._asks(exchange):
-            self._answer(exchange)
-        else:
-            Dispatch.serve(self, exchange)
-
-    def converse(self, session: Session) -> None:
-        """There is no conversation about health."""
-        if self._asks(session.exchange):
-            self._answer(session.exchange)
-        else:
-            Dispatch.converse(self, session)
-
-    def began(self, exchange: Exchange) -> None:
-        """See Dispatch."""
-        if not self._asks(exchange):
-            Dispatch.began(self, exchange)
-
-    def finished(self, exchange: Exchange) -> None:
-        """See Dispatch."""
-        if not self._asks(exchange):
-            Dispatch.finished(self, exchange)
-
-    def _asks(self, exchange: Exchange) -> bool:
-        """Whether it is a question to us. What else may be asked there is the application's."""
-        head = exchange.head
-        if head.raw_path != self._path:
-            return False
-        return head.method == "GET" or head.method == "HEAD"  # noqa: PLR1714 - no tuple is made
-
-    def _answer(self, exchange: Exchange) -> None:
-        word = scoreboard.HEALTHS[self._health[0]]
-        try:
-            exchange.start(503 if word == "leaving" else 200, _HEALTH_FIELDS)
-            exchange.send(f"{word}\n".encode(), True)
-        except Disconnected:
-            exchange.abort()

@@ -40,7 +40,7 @@ from granian_d.transport.choose import make_connections, preload
 from granian_d.transport.deadlines import Deadlines
 from granian_d.worker import doors, heartbeat, identity, libc
 from granian_d.worker import loop as loops
-from granian_d.worker.dispatch import Dispatch, HealthDispatch
+from granian_d.worker.dispatch import Dispatch
 from granian_d.worker.drain import Drain
 from granian_d.worker.load import load_application
 
@@ -61,6 +61,7 @@ if TYPE_CHECKING:
 
 ACCESS_LOG = "granian_d.observe.access_log"
 FORWARDED = "granian_d.http.forwarded"
+FRONTS = "granian_d.worker.fronts"
 MOLD = "granian_d.worker.mold"
 OVERDUE = "granian_d.worker.overdue"
 STACKS = "granian_d.worker.stacks"
@@ -85,6 +86,8 @@ def prepare(plan: DaemonPlan) -> None:
         importlib.import_module(ACCESS_LOG)
     if worker.forwarding is not None:
         importlib.import_module(FORWARDED)
+    if worker.health or worker.static:
+        importlib.import_module(FRONTS).preload(worker)
     if plan.pool.preload:
         importlib.import_module(MOLD)
 
@@ -269,9 +272,8 @@ class _Worker:
             peer_of = partial(importlib.import_module(FORWARDED).peer_of, plan=forwarding)
         terms = (interface, desk.row, desk.log, self._access_log, peer_of)
         dispatch = Dispatch(*terms)
-        if plan.worker.health:
-            dispatch = HealthDispatch(*terms)
-            dispatch.answer_at(plan.worker.health, desk.health)
+        if plan.worker.health or plan.worker.static:
+            dispatch = importlib.import_module(FRONTS).make(plan.worker, desk.health, terms)
         self._connections = make_connections(
             plan.worker.engine,
             loop,

@@ -50,6 +50,8 @@ NOT_IN_A_WORKER = (
     "urllib.request",
     "multiprocessing",
     "granian_d.settings",
+    "granian_d.interface.static",  # where there are no mounts
+    "granian_d.worker.fronts",  # nor a path for health
     *_OF_THE_JOURNAL,
 )
 
@@ -78,7 +80,7 @@ def worker():
     return modules_after(
         "import granian_d.cli.serve; from types import SimpleNamespace as N; "
         "from granian_d.worker.main import prepare; "
-        "prepare(N(worker=N(loop='auto', interface='asgi', engine='auto', http='auto', forwarding=N()), access_log=N(enabled=True), tls=None, listeners=(), pool=N(preload=True)))"
+        "prepare(N(worker=N(loop='auto', interface='asgi', engine='auto', http='auto', health='', static=None, forwarding=N()), access_log=N(enabled=True), tls=None, listeners=(), pool=N(preload=True)))"
     )
 
 
@@ -118,7 +120,7 @@ def test_preparing_makes_neither_a_thread_nor_a_loop(interface, engine):
     code = (
         "import threading; from types import SimpleNamespace as N; "
         "from granian_d.worker.main import prepare; "
-        f"prepare(N(worker=N(loop='auto', interface={interface!r}, engine={engine!r}, http='auto', forwarding=N()), access_log=N(enabled=True), tls=None, listeners=(), pool=N(preload=True))); "
+        f"prepare(N(worker=N(loop='auto', interface={interface!r}, engine={engine!r}, http='auto', health='', static=None, forwarding=N()), access_log=N(enabled=True), tls=None, listeners=(), pool=N(preload=True))); "
         "import asyncio, gc; "
         "assert threading.active_count() == 1, threading.enumerate(); "
         "loops = [o for o in gc.get_objects() if isinstance(o, asyncio.AbstractEventLoop)]; "

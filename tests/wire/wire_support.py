@@ -36,7 +36,11 @@ _CHAPTERS = {
     "deviates": ("Not followed, on purpose", ""),
     "application": (
         "Left to the application",
-        "What it says is passed on; the daemon neither adds to it nor checks it.",
+        (
+            "What it says is passed on; the daemon neither adds to it nor checks it. Files that are"
+            " served without an application keep these rules, as far as they concern GET and HEAD:"
+            " [static.md](static.md)."
+        ),
     ),
     "absent": ("Not applicable", ""),
 }

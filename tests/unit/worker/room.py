@@ -22,7 +22,8 @@ from granian_d.transport.accept import Acceptor
 from granian_d.transport.choose import make_connections
 from granian_d.transport.contract import Door
 from granian_d.transport.deadlines import Deadlines
-from granian_d.worker.dispatch import Dispatch, HealthDispatch
+from granian_d.worker import fronts
+from granian_d.worker.dispatch import Dispatch
 from granian_d.worker.drain import Drain
 from granian_d.worker.overdue import Overdue
 from tests.unit.plan import specimens
@@ -38,11 +39,14 @@ class Room:
         app: the application.
         interface: that it speaks.
         health: the path at which the daemon answers, "" for none.
+        static: a StaticPlan, None for no files.
         threads: for WSGI.
         unix: listen on a unix socket.
     """
 
-    def __init__(self, engine, app, interface="asginl", *, health="", threads=4, unix=False):
+    def __init__(
+        self, engine, app, interface="asginl", *, health="", static=None, threads=4, unix=False
+    ):
         loop = self.loop = asyncio.get_running_loop()
         self.engine = engine
         self.row = memoryview(array("Q", [0] * WORDS))
@@ -56,9 +60,10 @@ class Room:
         context = Context(loop, "", False, threads, 5.0, turn=turn)
         self.interface = load(interface)(app, context)
         terms = (self.interface, self.row, self.log, self.access_log, None)
-        self.dispatch = HealthDispatch(*terms) if health else Dispatch(*terms)
-        if health:
-            self.dispatch.answer_at(health, self.health)
+        self.dispatch = Dispatch(*terms)
+        if health or static:
+            plan = specimens.worker_plan(health=health, static=static)
+            self.dispatch = fronts.make(plan, self.health, terms)
         limits = specimens.limits(websocket=specimens.WEBSOCKET)
         self.connections = make_connections(
             engine, loop, self.dispatch, limits, Deadlines(loop), self._changed, turn
