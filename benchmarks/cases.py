@@ -8,6 +8,7 @@ from typing import Final, Literal
 from benchmarks.apps.answers import FILE_BYTES, HELLO, TEN_KIB
 
 FILE_CONTENT: Final = (TEN_KIB * 5)[:FILE_BYTES]
+ONE_MIB: Final = (TEN_KIB * 103)[: 1 << 20]
 
 LOAD: Final = ("rate", "cpu_us", "p50_us", "p99_us", "pss_kib", "uss_kib", "busy")
 LOGGED: Final = (*LOAD, "logged")
@@ -33,6 +34,7 @@ class Case:
         tls: with a certificate of the run's own.
         connections: kept under load, or held idle.
         in_flight: requests or messages under way on each of them.
+        mounted: the answer is a file that the server has below /static, and no application's.
         idle: connections are held without requests, and wrk has no part in it.
         shows: the figures of its table, in order.
     """
@@ -49,13 +51,15 @@ class Case:
     in_flight: int = 1
     workers: int = 1
     access_log: bool = False
+    mounted: bool = False
     idle: bool = False
     shows: tuple[str, ...] = LOAD
 
     @property
     def needs(self) -> frozenset[str]:
         """What a server must be able to speak, beyond HTTP/1.1."""
-        return frozenset({self.protocol, "tls" if self.tls else "http/1.1"}) - {"http/1.1"}
+        wanted = {self.protocol: True, "tls": self.tls, "static": self.mounted, "http/1.1": False}
+        return frozenset(name for name, needed in wanted.items() if needed)
 
 
 CASES: Final = (
@@ -65,6 +69,8 @@ CASES: Final = (
     Case("headers", "Hello with a browser's 12 header fields", script="browser.lua"),
     Case("pause", "10 ms of waiting, 512 connections", "/pause", connections=512),
     Case("file-50k", "File of 50 KiB", "/file", FILE_CONTENT),
+    Case("static-50k", "Static file of 50 KiB", "/static/file", FILE_CONTENT, mounted=True),
+    Case("static-1m", "Static file of 1 MiB", "/static/file", ONE_MIB, mounted=True),
     Case("access-log", "Hello with the access log on", access_log=True, shows=LOGGED),
     Case("two-workers", "Hello with two workers", workers=2),
     Case("four-workers", "Hello with four workers, for their memory", workers=4),

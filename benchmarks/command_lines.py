@@ -32,6 +32,7 @@ class Setup:
     access_log: bool
     protocol: Protocol
     tls: bool
+    mounted: bool
     directory: Path
 
     @property
@@ -46,6 +47,10 @@ class Setup:
     @property
     def websocket(self) -> bool:
         return self.protocol == "websocket"
+
+    @property
+    def mount(self) -> str:
+        return str(self.directory / "static")
 
     @property
     def certificate(self) -> str:
@@ -76,6 +81,7 @@ def granian_d(interface: str) -> Callable[[Setup], list[str]]:
             *(("--ws",) if setup.websocket else ("--no-ws",)),
             *(("--access-log",) if setup.access_log else ()),
             *_certificate(setup, "--ssl-certificate"),
+            *_mount(setup),
         ]
 
     return arguments
@@ -92,9 +98,15 @@ def granian(interface: str) -> Callable[[Setup], list[str]]:
             *("--http1-header-read-timeout", "60000"),  # its keep-alive time; more it does not take
             *(("--access-log",) if setup.access_log else ()),
             *_certificate(setup, "--ssl-certificate"),
+            *_mount(setup),
         ]
 
     return arguments
+
+
+def _mount(setup: Setup) -> tuple[str, ...]:
+    """Granian's options, and so ours."""
+    return ("--static-path-mount", setup.mount) if setup.mounted else ()
 
 
 def _certificate(setup: Setup, option: str) -> tuple[str, ...]:

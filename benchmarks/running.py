@@ -65,6 +65,9 @@ def running(server: Server, case: Case, cpus: str) -> Iterator[Running]:
         directory = Path(name)
         directory.chmod(0o755)  # nginx reads the file as another user
         (directory / "file").write_bytes(FILE_CONTENT)
+        if case.mounted:
+            (directory / "static").mkdir()
+            (directory / "static" / "file").write_bytes(case.answer)
         setup = Setup(
             port=free_port(),
             connections=case.connections * (1 if case.protocol == "http/1.1" else case.in_flight),
@@ -72,6 +75,7 @@ def running(server: Server, case: Case, cpus: str) -> Iterator[Running]:
             access_log=case.access_log,
             protocol=case.protocol,
             tls=case.tls,
+            mounted=case.mounted,
             directory=directory,
         )
         if case.tls:

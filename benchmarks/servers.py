@@ -36,7 +36,7 @@ class Server:
         interface: what the application speaks; "none" has no application.
         program: a path, or a name to be searched for.
         arguments: of the program, for a setup.
-        speaks: what it is measured with beyond HTTP/1.1: h2, websocket, tls.
+        speaks: what it is measured with beyond HTTP/1.1: h2, websocket, tls, static.
         lacks: names of cases that it cannot be measured in, and why.
         requests_log: where it logs requests, in the setup's directory.
         stop_signal: ends it, workers and all.
@@ -82,10 +82,11 @@ UNLOGGED: Final = {"access-log": "it has no access log"}
 NO_APPLICATION: Final = dict.fromkeys(("get-10k", "post-10k", "pause"), "it has no application")
 
 ALL: Final = frozenset(("h2", "websocket", "tls"))
+STATIC: Final = frozenset({"static"})
 
 SERVERS: Final = (
-    Server("ours.asgi", "granian-d asgi", "asgi", GRANIAN_D, start.granian_d("asgi"), ALL),
-    Server("granian.asgi", "granian asgi", "asgi", GRANIAN, start.granian("asgi"), ALL),
+    Server("ours.asgi", "granian-d asgi", "asgi", GRANIAN_D, start.granian_d("asgi"), ALL | STATIC),
+    Server("granian.asgi", "granian asgi", "asgi", GRANIAN, start.granian("asgi"), ALL | STATIC),
     Server("uvicorn.asgi", "uvicorn asgi", "asgi", UVICORN, start.uvicorn, ALL - {"h2"}),
     Server(
         "hypercorn.asgi", "hypercorn asgi", "asgi", HYPERCORN, start.hypercorn, frozenset({"h2"})
@@ -135,6 +136,7 @@ SERVERS: Final = (
         "none",
         "nginx",
         start.nginx,
+        STATIC,
         lacks=NO_APPLICATION,
         requests_log="access.log",
     ),
