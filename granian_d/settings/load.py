@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -29,8 +29,6 @@ from granian_d.settings.sources import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
     from granian_d.settings.origin import Fault, Origin
     from granian_d.settings.toml_lines import KeyPath
@@ -140,18 +138,8 @@ def _read_sources(argv: Sequence[str], environ: Mapping[str, str]) -> tuple[Read
 
 def _validate(readings: tuple[Reading, ...]) -> Settings:
     """The model's judgement on the merged sources, the first one taking precedence."""
-
-    class Sourced(Settings):
-        @classmethod
-        def settings_customise_sources(
-            cls,
-            settings_cls: type[BaseSettings],
-            *_: PydanticBaseSettingsSource,
-            **__: PydanticBaseSettingsSource,
-        ) -> tuple[PydanticBaseSettingsSource, ...]:
-            return tuple(ReadingSource(settings_cls, reading) for reading in readings)
-
-    return Sourced()
+    given: dict[str, Any] = {"sources": [ReadingSource(Settings, reading) for reading in readings]}
+    return Settings(**given)
 
 
 def _put_credentials(provenance: Provenance, surroundings: Surroundings) -> list[str]:

@@ -19,7 +19,7 @@ from pathlib import PurePath
 from typing import Any, Final, TypeVar
 
 from pydantic import field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from granian_d.observe.access_log import check_format
 from granian_d.plan.model import (
@@ -149,6 +149,17 @@ class Settings(Workers, BaseSettings):
     access_log: AccessLog = AccessLog()
     metrics: Metrics = Metrics()
     reload: Reload = Reload()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the signature is pydantic-settings'
+        init_settings: PydanticBaseSettingsSource,
+        *_: PydanticBaseSettingsSource,
+        **__: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Those that are handed over, as `sources`; none of pydantic-settings' own."""
+        return tuple(init_settings()["sources"])
 
 
 # What the entries of a list are made of.
