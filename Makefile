@@ -5,6 +5,9 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 ADDRESS := http://127.0.0.1:8000
 
+# A test run starts more than a thousand interpreters: without bytecode each compiles what it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help run test test-all systemd deb rpm rpm-test container container-test soak chaos tls-scan bench lint types floors pytest interpreted debug golden check-python clean FORCE
 
 help:
@@ -56,11 +59,11 @@ $(VENV)/.built: $(VENV)/.run $(SOURCES)
 	@$(BIN)/python setup.py --quiet build_ext --inplace
 	@touch $@
 
-# A copy of the tree without compiled parts. Times are kept, and so is build/ in it: what did not
-# change is not compiled again.
+# A copy of the tree without compiled parts. Times are kept, so its bytecode holds, and so is build/
+# in it: what did not change is not compiled again.
 TREE := granian_d tests etc docs examples systemd setup.py pyproject.toml README.md LICENSE Makefile
 copy  = mkdir -p $@ && find $@ -mindepth 1 -maxdepth 1 ! -name build -exec rm -rf {} + && \
-        tar -c --exclude '*.so' --exclude __pycache__ $(TREE) | tar -x -C $@
+        tar -c --exclude '*.so' $(TREE) | tar -x -C $@
 
 # What stands in a .py runs interpreted here.
 build/interpreted: FORCE

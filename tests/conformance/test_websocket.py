@@ -65,7 +65,7 @@ def asgi(request, tmp_path_factory):
     yield from daemons(ASGI, "asgi", request.param, tmp_path_factory.mktemp("asgi"))
 
 
-@pytest.fixture(scope="module", params=["pure", "native"])
+@pytest.fixture(scope="module", params=["native"])  # the interface is the same on both
 def rsgi(request, tmp_path_factory):
     yield from daemons(RSGI, "rsgi", request.param, tmp_path_factory.mktemp("rsgi"))
 

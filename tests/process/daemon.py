@@ -100,6 +100,8 @@ class Daemon:
         command = [sys.executable, *self.program, *self.arguments]
         fds = [fd for _, fd in passed]
         shim = [sys.executable, "-c", _SHIM, ",".join(map(str, fds))]
+        if not fds and not self.watchdog_s:
+            shim = []  # nothing to arrange
         with self.log_path.open("ab") as log, (self.directory / "stdout.log").open("ab") as out:
             self.process = subprocess.Popen(
                 [*shim, *command],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import struct
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,6 @@ from h2.events import (
 )
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable
 
 READ_BYTES = 65536
@@ -30,11 +30,19 @@ class Streams:
         path: what each stream asks for.
         answered: is told the body of each answer with status 200.
         going: says whether to ask for more.
+        width: so many streams at once.
+        pause_s: before new streams take the place of those that have ended.
     """
 
     def __init__(
-        self, path: str, answered: Callable[[bytes], None], going: Callable[[], bool], width: int
+        self,
+        path: str,
+        answered: Callable[[bytes], None],
+        going: Callable[[], bool],
+        width: int,
+        pause_s: float,
     ) -> None:
+        self._pause_s = pause_s
         self._answered = answered
         self._going = going
         self._width = width
@@ -58,6 +66,8 @@ class Streams:
                 break
             for event in self._h2.receive_data(self._without_goaway(data)):
                 self._take(event)
+            if len(self._bodies) < self._width:
+                await asyncio.sleep(self._pause_s)
             self._ask()
         writer.write(self._h2.data_to_send())
 

@@ -34,12 +34,21 @@ class Load:
         new: clients that open a new one for each request.
         h2: clients that speak HTTP/2, each with eight streams at once. A stream that the server
             says it has not begun (GOAWAY) is no loss: any client asks again.
+        pause_s: between an answer and the next request of a client; about a thousand requests a
+            second find what is lost, and leave the processors to what they are asked of.
     """
 
     def __init__(
-        self, address, path: str = "/", expected: str = "", keep: int = 6, new: int = 3, h2: int = 0
+        self,
+        address,
+        path: str = "/",
+        expected: str = "",
+        keep: int = 6,
+        new: int = 3,
+        h2: int = 0,
+        pause_s: float = 0.008,
     ):
-        target = json.dumps([address, path, expected, keep, new, h2])
+        target = json.dumps([address, path, expected, keep, new, h2, pause_s])
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.process.load", target],
             cwd=Path(__file__).parents[2],
@@ -76,7 +85,8 @@ class Load:
 
 
 class _Clients:
-    def __init__(self, address, path, expected):
+    def __init__(self, address, path, expected, pause_s):
+        self.pause_s = pause_s
         self.address = tuple(address) if isinstance(address, list) else address
         self.request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
         self.expected = expected.encode()
@@ -126,8 +136,8 @@ class _Clients:
             if writer is not None and not (again and keep):
                 writer.close()
                 writer = None
-            if not keep:
-                await asyncio.sleep(0.002)  # leave some of the two cores to the daemon
+            if self.pause_s or not keep:
+                await asyncio.sleep(self.pause_s or 0.002)  # leave some of the two cores
         if writer is not None:
             writer.close()
 
@@ -142,7 +152,7 @@ class _Clients:
             self.bodies[key] = self.bodies.get(key, 0) + 1
 
         while not self.stopping:
-            streams = Streams(path, answered, lambda: not self.stopping, STREAMS)
+            streams = Streams(path, answered, lambda: not self.stopping, STREAMS, self.pause_s)
             try:
                 reader, writer = await self.connect()
                 await streams.run(reader, writer)
@@ -168,5 +178,5 @@ class _Clients:
 
 
 if __name__ == "__main__":
-    address, path, expected, keep, new, h2 = json.loads(sys.argv[1])
-    asyncio.run(_Clients(address, path, expected).run(path, keep, new, h2))
+    address, path, expected, keep, new, h2, pause_s = json.loads(sys.argv[1])
+    asyncio.run(_Clients(address, path, expected, pause_s).run(path, keep, new, h2))

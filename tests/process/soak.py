@@ -30,7 +30,7 @@ def soak(workers: int, more: str, seconds: float) -> tuple[str, bool]:
         with Daemon(Path(directory), config) as daemon:
             before = len(os.listdir(f"/proc/{daemon.pid}/fd"))
             reloads, began = 0, time.monotonic()
-            with Load(("127.0.0.1", daemon.port), keep=12, new=6) as load:
+            with Load(("127.0.0.1", daemon.port), keep=12, new=6, pause_s=0) as load:
                 load.more()
                 while time.monotonic() - began < seconds:
                     daemon.reload()

@@ -17,7 +17,7 @@ from tests.process.daemon import PATIENCE_S, alive, wait_until
 from tests.process.load import Load
 from tests.process.tls_client import SecureConnection, context_for
 
-RELOADS = 8
+RELOADS = 5
 PRELOAD = "preload = true"
 
 

@@ -12,7 +12,7 @@ import pytest
 from tests.process.daemon import alive, wait_until
 from tests.process.load import Load
 
-RELOADS = 20
+RELOADS = 8
 IMPORTING = """
 import time
 open(f"importing.{os.getpid()}", "w").close()

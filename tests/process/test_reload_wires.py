@@ -13,7 +13,7 @@ from tests.process.daemon import PATIENCE_S
 from tests.process.load import Load
 from tests.wire.harness import ENGINES
 
-RELOADS = 8
+RELOADS = 5
 CONVERSATIONS = 30
 
 TALK = """

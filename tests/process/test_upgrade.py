@@ -20,13 +20,14 @@ from tests.process.daemon import alive, fetch, wait_until
 from tests.process.load import Load
 from tests.process.tls_client import context_for, resumed
 
+UPGRADES = 3
+
 
 @pytest.fixture
 def package(tmp_path):
     """A granian-d of the test's own, which it can change or break."""
     copy = tmp_path / "installed" / "granian_d"
-    source = Path(granian_d.__file__).parent
-    shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(Path(granian_d.__file__).parent, copy)
     return copy
 
 
@@ -68,7 +69,7 @@ def test_upgrades_under_load_lose_nothing(serve):
     born = started_at(daemon.pid)
     gone: set[int] = set()
     with Load(("127.0.0.1", daemon.port), expected="one ", h2=2) as load:
-        for number in range(5):
+        for number in range(UPGRADES):
             load.more()
             gone.update(daemon.workers())
             assert upgrade(daemon).startswith(f"gen {number + 2}, 2 workers")
@@ -77,7 +78,7 @@ def test_upgrades_under_load_lose_nothing(serve):
     wait_until(lambda: not any(map(alive, gone)))
     assert len(daemon.workers()) == 2
     assert started_at(daemon.pid) == born
-    assert daemon.log.count("Upgraded in place") == 5
+    assert daemon.log.count("Upgraded in place") == UPGRADES
     assert daemon.stop() == 0
     assert "Unexpected exit" not in daemon.log
 

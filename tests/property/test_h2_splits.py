@@ -22,7 +22,7 @@ from tests.wire.harness import read_all
 if TYPE_CHECKING:
     from random import Random
 
-SOME = settings(max_examples=400, suppress_health_check=[HealthCheck.data_too_large])
+SOME = settings(max_examples=200, suppress_health_check=[HealthCheck.data_too_large])
 DICE = st.randoms(use_true_random=False)
 
 ODD_FIELDS: list[Any] = [

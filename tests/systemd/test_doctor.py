@@ -14,6 +14,13 @@ from tests.systemd.test_service import FASTAPI
 AS_NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
 
 
+@pytest.fixture
+def debian(suite):
+    """For what does not depend on the machine: `make systemd` shows it on two of them."""
+    if suite == "host":
+        pytest.skip("make systemd runs this")
+
+
 def doctor(service: Service, *more: str) -> tuple[int, list[dict], str]:
     """Exit status, findings and what stood on standard error."""
     done = service.machine.attempt(*more, "granianctl", "doctor", service.name, "--json")
@@ -86,6 +93,7 @@ def test_the_directory_that_denies_the_application(make, running):
     assert grave(doctor(service)[1]) == []
 
 
+@pytest.mark.usefixtures("debian")
 def test_an_application_that_is_hidden(make, machine):
     service = make()
     machine("mkdir", "-p", "/home/somebody")
@@ -117,6 +125,7 @@ def test_settings_that_cannot_be_used(make):
     assert "settings cannot be used" in state["why"]
 
 
+@pytest.mark.usefixtures("debian")
 def test_a_reload_that_failed_and_a_file_that_was_edited(serve):
     service = serve()
     service.configure("workers_max_requests = 1000")
@@ -132,6 +141,7 @@ def test_a_reload_that_failed_and_a_file_that_was_edited(serve):
     assert doctor(service)[0] == 0
 
 
+@pytest.mark.usefixtures("debian")
 def test_a_master_that_hangs(serve):
     service = serve()
     service.machine("kill", "-STOP", service.master)
@@ -153,6 +163,7 @@ def test_a_socket_unit_that_is_wanted(make):
     assert found(doctor(service)[1], "sockets")["level"] == "warning"
 
 
+@pytest.mark.usefixtures("debian")
 def test_a_unit_that_was_edited_and_one_that_is_masked(make):
     service = make()
     service.drop_in("[Service]\nNice=2\n")
@@ -168,6 +179,7 @@ def test_a_unit_that_was_edited_and_one_that_is_masked(make):
     service.systemctl("unmask")
 
 
+@pytest.mark.usefixtures("debian")
 def test_all_instances_are_looked_at(make, machine):
     service = make()
     text = machine.path(f"/etc/granian/{service.name}.toml").read_text()
@@ -180,6 +192,7 @@ def test_all_instances_are_looked_at(make, machine):
     assert f"{address} is listened on by granian@{service.name} too" in done.stdout
 
 
+@pytest.mark.usefixtures("debian")
 def test_a_user_that_is_there_always(make, machine):
     service = make()
     service.systemctl("start")
@@ -202,6 +215,7 @@ def test_a_user_that_is_there_always(make, machine):
     machine("userdel", "shop")
 
 
+@pytest.mark.usefixtures("debian")
 def test_certificates_that_come_as_credentials(make, machine, tmp_path):
     service = make('[ssl]\ncertificate = "credential:tls.crt"\nkeyfile = "credential:tls.key"\n')
     lines = "".join(f"LoadCredential=tls.{end}:/etc/tls/%i.{end}\n" for end in ("crt", "key"))
@@ -228,6 +242,7 @@ def test_certificates_that_come_as_credentials(make, machine, tmp_path):
     assert "has expired" in found(doctor(service)[1], "certificates")["what"]
 
 
+@pytest.mark.usefixtures("debian")
 def test_code_that_cannot_be_imported(make):
     service = make()
     service.deploy("import nothing_of_the_kind\n")
@@ -237,6 +252,7 @@ def test_code_that_cannot_be_imported(make):
     assert state["mend"] == f"granianctl check /etc/granian/{service.name}.toml --app"
 
 
+@pytest.mark.usefixtures("debian")
 def test_programs_that_systemd_does_not_find(make, machine):
     service = make()
     machine("mv", "/usr/local/bin/granianctl", "/usr/local/bin/moved")
