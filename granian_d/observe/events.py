@@ -30,12 +30,13 @@ LEVELS: Final = {
 
 EVENTS: Final[dict[str, tuple[str, str]]] = {
     # the master
-    "starting": ("info", "Starting granian-d {version} (main PID: {pid})"),
+    "starting": ("info", "Starting granian (main PID: {pid}), granian-d {version}"),
     "listening": ("info", "Listening at: {address}"),
     "ready": ("info", "Ready: generation {generation} serves with {workers} worker(s)"),
     "config_warning": ("warning", "{reason}"),
     "boot_failed": ("critical", "Could not start: {reason}"),
-    "signal": ("info", "Got SIG{signal}: {meaning}"),
+    "signal": ("info", "{signal} signal received: {meaning}"),
+    "signal_reload": ("info", "{signal} signal received, gracefully respawning workers.."),
     "stopping": ("info", "Shutting down granian-d: draining {workers} worker(s)"),
     "stop_announced": (
         "info",
@@ -43,7 +44,7 @@ EVENTS: Final[dict[str, tuple[str, str]]] = {
     ),
     "idle_exit": ("info", "Nobody was connected for {idle_s:.0f} s"),
     "quitting": ("warning", "Shutting down granian-d at once"),
-    "stopped": ("info", "Granian-d shutdown completed"),
+    "stopped": ("info", "Granian shutdown completed, see ya!"),
     "stop_overdue": ("error", "Leaving {workers} worker(s) behind: they outlived SIGKILL"),
     "reopened": ("info", "Log files reopened"),
     "reopen_failed": (
@@ -89,7 +90,7 @@ EVENTS: Final[dict[str, tuple[str, str]]] = {
             " {age_s:.1f} s old: {last}"
         ),
     ),
-    "worker_due": ("info", "Replacing worker-{worker} (PID {pid}): {reason}"),
+    "worker_due": ("info", "Respawning worker-{worker} (PID {pid}): {reason}"),
     "worker_hastened": ("info", "Worker-{worker} (PID {pid}) must end its streams for the next"),
     "mold_ready": ("info", "The mold of generation {generation} is ready (PID {pid})"),
     "mold_failed": ("error", "The mold of generation {generation} could not start: {reason}"),
@@ -100,7 +101,7 @@ EVENTS: Final[dict[str, tuple[str, str]]] = {
         "Workers of the new mold of generation {generation} cannot start: going back to the old",
     ),
     "mold_backoff": ("warning", "The mold keeps dying: next try in {delay_s:.1f} s"),
-    "worker_overdue": ("warning", "Killing worker-{worker} (PID {pid}): {reason}"),
+    "worker_overdue": ("warning", "Killing worker-{worker} after it {reason} (PID {pid})"),
     "worker_mute": (
         "warning",
         "{who} (PID {pid}) does not answer: its threads are on standard error",

@@ -178,7 +178,8 @@ class _Loop:
             if name not in SIGNALS:
                 continue
             intent, meaning = SIGNALS[name]
-            self._hands.runtime.log.event("signal", signal=name, meaning=meaning)
+            event = "signal_reload" if intent == "reload" else "signal"
+            self._hands.runtime.log.event(event, signal=name, meaning=meaning)
             yield Wanted(intent)
 
     def _watch(self) -> None:

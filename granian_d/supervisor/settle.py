@@ -42,13 +42,15 @@ def _end_overdue(turn: Turn) -> None:
             continue
         if worker.state == "starting":
             limit_s = turn.roster.terms[worker.generation].startup_timeout_s
-            reason = f"worker-{worker.slot} was not ready in {limit_s:.0f} s"
+            reason = f"was not ready in {limit_s:.0f} s"
             turn.tell("worker_overdue", worker, reason=reason)
-            turn.dump(worker, reason)
+            turn.dump(worker, f"worker-{worker.slot} {reason}")
+        elif worker.state == "draining":
+            turn.tell("worker_overdue", worker, reason="refused to gracefully stop")
+            turn.kill(worker, "its drain budget is spent")
         else:
-            reason = "its drain budget is spent" if worker.state == "draining" else "it lives on"
-            turn.tell("worker_overdue", worker, reason=reason)
-            turn.kill(worker, reason)
+            turn.tell("worker_overdue", worker, reason="was killed, and lives on")
+            turn.kill(worker, "it lives on")
     for mold in list(turn.roster.molds.values()):
         if turn.now < mold.deadline:
             continue

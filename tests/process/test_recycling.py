@@ -27,7 +27,7 @@ REPLACEMENTS = 4
 def test_replacing_workers_loses_nothing(serve, workers, limit, reason):
     daemon = serve(workers, more=limit)
     with Load(("127.0.0.1", daemon.port)) as load:
-        daemon.wait_for_log("Replacing worker-", REPLACEMENTS)
+        daemon.wait_for_log("Respawning worker-", REPLACEMENTS)
         daemon.wait_for_log("Stopped worker-", REPLACEMENTS - 1)
         load.more(50)
     assert load.result["lost"] == []

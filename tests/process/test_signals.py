@@ -28,7 +28,7 @@ def test_a_stop_finishes_what_is_under_way(serve, name):
     assert not any(alive(pid) for pid in workers)
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port))
-    assert "Granian-d shutdown completed" in daemon.log
+    assert "Granian shutdown completed, see ya!" in daemon.log
     assert "Application" not in daemon.log
 
 

@@ -78,13 +78,15 @@ class Lifespan:
         answer = await self._ask("startup")
         if answer is not None:
             if answer["type"].endswith(".failed"):
-                raise StartupError(_reason(answer, "the application's startup failed"))
+                why = _reason(answer, "it does not say why")
+                raise StartupError(f"ASGI lifespan startup failed: {why}")
             self._answered = True
             return
         if isinstance(self._error, _REFUSALS):
             raise StartupError(f"the application exited in its startup: {self._error!r}")
         self._notes.append(
-            f"served without lifespan: {self._end()} before its startup was answered"
+            "ASGI Lifespan errored, continuing without Lifespan support"
+            f" ({self._end()} before its startup was answered)"
         )
 
     async def shutdown(self) -> None:
