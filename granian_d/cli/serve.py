@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from setproctitle import setproctitle
 
 import granian_d
-from granian_d.control.channel import sealed_memory
+from granian_d.control.channel import Failed, sealed_memory
 from granian_d.errors import ConfigError, DaemonError
 from granian_d.observe.log import STDERR, Log, LogFile, stderr_is_journal
 from granian_d.observe.scoreboard import Scoreboard
@@ -31,21 +31,29 @@ from granian_d.systemd.fdstore import FdStore
 from granian_d.systemd.notify import Notifier
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from granian_d.control.channel import Post
+    from granian_d.observe.log import Put
     from granian_d.plan import DaemonPlan
     from granian_d.supervisor.handover import Handover
     from granian_d.systemd.journal import Journal
     from granian_d.systemd.pressure import Pressure
-    from granian_d.worker.desk import Desk
+    from granian_d.worker.desk import Desk, RequestLog
 
 SUCCESSION: Final = "granian_d.supervisor.succession"
 STDIN: Final = 0
 STDOUT: Final = 1
 PRESSURE: Final = "MEMORY_PRESSURE_WATCH"
 PRESSURE_ROOM: Final = "granian_d.systemd.pressure"
-ACCESS_ENTRIES: Final = "granian_d.observe.access_entries"
+LOG_CONFIG: Final = "granian_d.observe.log_config"
+# Forms of the access log: only the one that is wanted has memory.
+ACCESS: Final = {
+    "text": ("granian_d.observe.access_log", "AccessLog"),
+    "json": ("granian_d.observe.access_json", "AccessJson"),
+    "journal": ("granian_d.observe.access_entries", "AccessEntries"),
+    "logging": ("granian_d.observe.access_records", "AccessRecords"),
+}
 
 # -P: the current directory is the application's; its modules must not stand for the planner's.
 # Only where granian-d itself was imported from there is there no other way. Found out at the
@@ -184,6 +192,7 @@ class Runtime:
         self._sink: Journal | None = None
         self._files: dict[str, LogFile] = {"": LogFile("", STDERR)}
         self._stdout = LogFile("", STDOUT)
+        self._put: Put | None = None  # Python's logging, if it is configured to take records
         self.log = Log(FIRST_LOG, self._files[""], journal=self._journal)
         self.scoreboard = scoreboard
 
@@ -203,8 +212,10 @@ class Runtime:
         """Open the plan's log files.
 
         Raises:
-            ConfigError: one of them cannot be opened.
+            ConfigError: one of them cannot be opened, or logging not be configured.
         """
+        if self._put is None:  # else not before the plan is committed: see adopt_logs
+            self._configure(plan)
         for path in (plan.log.file, plan.access_log.file):
             if path not in self._files:
                 try:
@@ -218,26 +229,47 @@ class Runtime:
             # Not earlier: of a process that ends at once, journald may not find out the unit when
             # it reads the entry; that of its standard error it knows.
             self._sink = _open_journal()
+        fault = ""
+        try:
+            self._configure(plan)
+        except ConfigError as error:  # it has served another process; now its files have gone, say
+            fault = f"records are written without it: {error}"
         self.log = self._log(plan, {})
+        if fault:
+            self.log.event("config_warning", reason=fault)
         for path in set(self._files) - {"", plan.log.file, plan.access_log.file}:
             self._files.pop(path).close()
 
     def _log(self, plan: DaemonPlan, who: Mapping[str, Any]) -> Log:
         file = self._files[plan.log.file]
         send = self._sink.send if self._sink is not None else None
-        return Log(plan.log, file, journal=self._journal, who=who, send=send)
+        return Log(plan.log, file, journal=self._journal, who=who, send=send, put=self._put)
+
+    def _configure(self, plan: DaemonPlan) -> None:
+        """Have Python's logging be as the plan wants it, in this process.
+
+        Raises:
+            ConfigError: it cannot be had.
+        """
+        self._put = None
+        if plan.log.config or LOG_CONFIG in sys.modules:
+            room = import_module(LOG_CONFIG)
+            if room.configure(plan.log):
+                self._put = room.put
 
     def reopen_logs(self) -> dict[str, int]:
         """Open the log files anew; their descriptors by path, for the workers."""
+        ways: dict[str, Callable[[], int]] = {}
+        if self._put is not None:
+            room = import_module(LOG_CONFIG)
+            ways = {path: partial(room.reopen, path) for path in room.paths()}
+        ways |= {path: file.reopen for path, file in self._files.items() if path}
         fds = {}
-        for path, file in self._files.items():
-            if path:
-                try:
-                    file.reopen()
-                except OSError as error:
-                    self.log.event("reopen_failed", path=path, reason=error.strerror)
-                    continue
-                fds[path] = file.fd
+        for path, reopen in ways.items():
+            try:
+                fds[path] = reopen()
+            except OSError as error:
+                self.log.event("reopen_failed", path=path, reason=error.strerror)
         return fds
 
     def warm(self, plan: DaemonPlan) -> None:
@@ -247,8 +279,8 @@ class Runtime:
         """
         import_module("granian_d.worker.desk")
         import_module("granian_d.worker.main").prepare(plan)
-        if _wants_entries(plan):
-            import_module(ACCESS_ENTRIES)
+        if plan.access_log.enabled:
+            import_module(ACCESS[_access_form(plan)][0])
         import_module("granian_d.worker.memory").share()
 
     def adopt_orphans(self) -> None:
@@ -257,6 +289,11 @@ class Runtime:
 
     def serve(self, plan: DaemonPlan, post: Post) -> int:
         """Be a worker or a mold."""
+        try:
+            self._configure(plan)  # as the master: whom the worker becomes may not open files
+        except ConfigError as error:
+            post.channel.send(Failed(str(error), error.exit_code))
+            return error.exit_code
         worker = import_module("granian_d.worker.main")
         code: int = worker.run(plan, post, partial(self._furnish, plan))
         return code
@@ -268,19 +305,31 @@ class Runtime:
         who = {"worker": post.slot, "generation": post.generation}
         if self._sink is not None:
             self._sink.close()  # another process's, and so is the room in its buffer
-        wants_entries = _wants_entries(plan)
+        wants_entries = plan.access_log.enabled and _access_form(plan) == "journal"
         self._sink = _open_journal() if self._journal or wants_entries else None
         row = self.scoreboard.row(post.row) if post.slot else memoryview(b"")
         access = plan.access_log.file
         access_file = self._files[access] if access else self._stdout
-        access_entries = None
-        if self._sink is not None and wants_entries:
-            entries = import_module(ACCESS_ENTRIES).AccessEntries
-            access_entries = partial(entries, send=self._sink.send, who=who)
+        access_log = self._access_log(plan, access_file, who) if plan.access_log.enabled else None
+        adopt = import_module(LOG_CONFIG).adopt if self._put is not None else None
         desk = import_module("granian_d.worker.desk").Desk
         log, health = self._log(plan, who), self.scoreboard.health
-        made: Desk = desk(row, log, access_file, health, access_entries)
+        made: Desk = desk(row, log, access_file, health, access_log, adopt)
         return made
+
+    def _access_log(
+        self, plan: DaemonPlan, file: LogFile, who: Mapping[str, Any]
+    ) -> Callable[[Callable[..., object]], RequestLog]:
+        """What makes the log of requests, when there is a loop."""
+        form, fmt = _access_form(plan), plan.access_log.fmt
+        room, name = ACCESS[form]
+        make = getattr(import_module(room), name)
+        if form != "journal":
+            return lambda later: make(fmt, file, later, who)
+        lines = getattr(import_module(ACCESS["text"][0]), ACCESS["text"][1])
+        assert self._sink is not None, "it is opened where entries are wanted"
+        send = self._sink.send
+        return lambda later: make(lines(fmt, file, later, who), later, send, who)
 
 
 def _open_journal() -> Journal:
@@ -288,6 +337,6 @@ def _open_journal() -> Journal:
     return sink
 
 
-def _wants_entries(plan: DaemonPlan) -> bool:
-    """Each request is to be an entry of the journal."""
-    return plan.access_log.enabled and plan.access_log.format == "journal"
+def _access_form(plan: DaemonPlan) -> str:
+    """Which of ACCESS."""
+    return "logging" if plan.log.config else plan.access_log.format

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from granian_d.observe.access_log import harmless
 from granian_d.observe.entries import Entries, field_name
 from granian_d.observe.events import LEVELS
+from granian_d.observe.request_ids import brought_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     from granian_d.observe.access_log import AccessLog
     from granian_d.observe.entries import Send
 
-REQUEST_ID: Final = b"x-request-id"
-MOST_ID_CHARS: Final = 128  # the peer's own; it is neither made nor checked here
+USER_AGENT: Final = b"user-agent"
+MOST_AGENT_CHARS: Final = 256
 
 
 def of_exchange(exchange: Exchange, line: str) -> dict[str, str]:
@@ -33,14 +34,18 @@ def of_exchange(exchange: Exchange, line: str) -> dict[str, str]:
         "REQUEST_METHOD": head.method,
         "REQUEST_PATH": harmless(head.raw_path),
         "REQUEST_PROTOCOL": f"HTTP/{head.version}",
+        "REQUEST_SCHEME": exchange.peer.scheme,
+        "REQUEST_AUTHORITY": harmless(head.authority),
         "REMOTE_ADDR": exchange.peer.client[0] if exchange.peer.client else "",
         "STATUS": str(exchange.status),
         "RESPONSE_BYTES": str(exchange.sent_bytes),
         "DURATION_US": str((monotonic_ns() - exchange.started_ns) // 1000),
     }
+    if (name := brought_by(head)) is not None:
+        entry["REQUEST_ID"] = name
     for field, value in head.fields:
-        if field == REQUEST_ID:
-            entry["REQUEST_ID"] = harmless(value)[:MOST_ID_CHARS]
+        if field == USER_AGENT:
+            entry["USER_AGENT"] = harmless(value)[:MOST_AGENT_CHARS]
             break
     return entry
 
@@ -55,7 +60,7 @@ class AccessEntries:
         who: fields of this process (worker, generation).
     """
 
-    __slots__ = ("_entries", "_later", "_plain", "_waiting", "_who")
+    __slots__ = ("_entries", "_later", "_plain", "_waiting", "_who", "wants_ids")
 
     def __init__(
         self,
@@ -65,6 +70,7 @@ class AccessEntries:
         who: Mapping[str, Any],
     ) -> None:
         self._plain = plain
+        self.wants_ids = plain.wants_ids
         self._later = later
         self._entries = Entries(send, plain.file)
         self._who = {field_name(field): str(value) for field, value in who.items()}

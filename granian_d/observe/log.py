@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from granian_d.plan import LogPlan
 
     Send = Callable[[Mapping[str, str]], bool]
-    _Put = Callable[[str, Level, str, Mapping[str, Any]], bool]
+    Put = Callable[[str, Level, str, Mapping[str, Any]], bool]
 
 STDERR: Final = 2
 
@@ -44,20 +44,21 @@ class LogFile:
         if path:
             self.reopen()
 
-    def reopen(self) -> None:
-        """Open the path anew (log rotation). Keeps the old file if that fails.
+    def reopen(self) -> int:
+        """Open the path anew (log rotation); the descriptor. Keeps the old file if that fails.
 
         Raises:
             OSError: the path cannot be opened.
         """
         if not self.path:
-            return
+            return self.fd
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         fresh = os.open(self.path, flags | os.O_NONBLOCK, 0o640)
         if not stat.S_ISREG(os.fstat(fresh).st_mode):
             os.close(fresh)
             raise OSError(errno.EINVAL, "it is not a regular file")  # a FIFO would hold us up
         self.adopt(fresh)
+        return self.fd
 
     def adopt(self, fd: int) -> None:
         """Write to `fd` from now on; the number the file is known by stays the same."""
@@ -145,6 +146,7 @@ class Log:
         who: fields that every record of this process carries (worker, generation).
         send: hands fields to the journal, false when it does not take them; where the journal
             reads standard error anyway.
+        put: takes records in the place of all that (`log_config.put`), false when it does not.
     """
 
     __slots__ = ("_format", "_put", "_rank", "_who", "file")
@@ -157,12 +159,13 @@ class Log:
         journal: bool,
         who: Mapping[str, Any] | None = None,
         send: Send | None = None,
+        put: Put | None = None,
     ) -> None:
         self.file = file
         self._rank = LEVELS[plan.level].rank if plan.enabled else sys.maxsize
         self._format = _format_of(plan, journal=journal)
-        self._put: _Put | None = None
-        if send is not None and self._format is _journal_lines:
+        self._put = put
+        if put is None and send is not None and self._format is _journal_lines:
             self._put = _way_to_the_journal(send, file)
         self._who = dict(who or {})
 
@@ -180,7 +183,7 @@ class Log:
         self.file.write(record.encode("utf-8", "backslashreplace"))
 
 
-def _way_to_the_journal(send: Send, file: LogFile) -> _Put:
+def _way_to_the_journal(send: Send, file: LogFile) -> Put:
     from granian_d.observe.entries import Entries, of_event  # noqa: PLC0415 - costs memory
 
     put = Entries(send, file).put

@@ -84,7 +84,10 @@ def resolve(loaded: Loaded) -> DaemonPlan:
 
 def remarks(loaded: Loaded) -> tuple[str, ...]:
     """What does not keep the daemon from starting, and its user should know."""
-    found = (unbound(loaded), tls_remarks(loaded), pool_remarks(loaded), _inert(loaded))
+    found = (
+        *(unbound(loaded), tls_remarks(loaded), pool_remarks(loaded)),
+        *(_inert(loaded), _unheard(loaded)),
+    )
     return (*loaded.warnings, *(line for lines in found for line in lines))
 
 
@@ -94,6 +97,19 @@ def _inert(loaded: Loaded) -> list[str]:
         origin.line(option.path, option.help[0].lower() + option.help[1:].rstrip("."))
         for option in OPTIONS.values()
         if option.inert and (origin := loaded.origin(*option.path)) != DEFAULT
+    ]
+
+
+def _unheard(loaded: Loaded) -> list[str]:
+    """Options of which log.config takes the place."""
+    if loaded.settings.log.config is None:
+        return []
+    paths = (("log", "format"), ("access_log", "format"))
+    origins = {path: loaded.origin(*path) for path in paths}
+    return [
+        origin.line(path, "no effect beside log.config")
+        for path, origin in origins.items()
+        if origin != DEFAULT
     ]
 
 
@@ -233,7 +249,14 @@ def _log_config(loaded: Loaded) -> str:
         raise loaded.refusal(path, f"{file} is not JSON: {error}") from error
     if not isinstance(config, dict):
         raise loaded.refusal(path, f"{file} is not a JSON object")
-    return json.dumps(config, separators=(",", ":"))
+    text = json.dumps(config, separators=(",", ":"))
+    from granian_d.observe import log_config  # noqa: PLC0415 - logging.config, for these alone
+
+    try:
+        log_config.check(text)
+    except ValueError as error:
+        raise loaded.refusal(path, f"{file} is no configuration of logging: {error}") from error
+    return text
 
 
 def _venv(loaded: Loaded) -> str:

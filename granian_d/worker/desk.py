@@ -10,8 +10,11 @@ if TYPE_CHECKING:
 
     from granian_d.observe.access_entries import AccessEntries
     from granian_d.observe.access_log import AccessLog
+    from granian_d.observe.access_records import AccessRecords
     from granian_d.observe.log import Log, LogFile
     from granian_d.observe.scoreboard import Row
+
+    RequestLog = AccessLog | AccessEntries | AccessRecords
 
 
 class Desk(NamedTuple):
@@ -22,15 +25,17 @@ class Desk(NamedTuple):
         log: its own records.
         access_file: where those of requests go.
         health: one word, how the service is (scoreboard.HEALTHS).
-        access_entries: makes of an access log one that writes entries of the journal
-            (observe.access_entries), of that log and the loop's call_soon; None for lines.
+        access_log: makes the log of requests, of the loop's call_soon; None where there is none.
+        adopt: has handlers of Python's logging write to what has been opened anew
+            (observe.log_config); None where these are not ours.
     """
 
     row: Row
     log: Log
     access_file: LogFile
     health: Row
-    access_entries: Callable[[AccessLog, Callable[..., object]], AccessEntries] | None = None
+    access_log: Callable[[Callable[..., object]], RequestLog] | None = None
+    adopt: Callable[[str, int], None] | None = None
 
     def reopen(self, path: str, fds: Sequence[int]) -> None:
         """The log file at `path` has been opened anew, as one of `fds`."""
@@ -38,5 +43,7 @@ class Desk(NamedTuple):
         for fd in fds:
             if path in files:
                 files[path].adopt(fd)
+            elif self.adopt is not None:
+                self.adopt(path, fd)
             else:
                 os.close(fd)

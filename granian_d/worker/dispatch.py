@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from granian_d.http.message import Peer, RequestHead
     from granian_d.http.session import Session
     from granian_d.interface.contract import Interface
-    from granian_d.observe.access_entries import AccessEntries
-    from granian_d.observe.access_log import AccessLog
     from granian_d.observe.log import Log
     from granian_d.observe.scoreboard import Row
+    from granian_d.worker.desk import RequestLog
+    from granian_d.worker.named import Named
 
 # Typed in the compiled form, in which they index memory without asking anybody.
 _ACTIVE: Final = scoreboard.ACTIVE
@@ -53,10 +53,10 @@ class Dispatch(Observer):
 
     def __init__(
         self,
-        interface: Interface,
+        interface: Interface | Named,
         row: Row,
         log: Log,
-        access_log: AccessLog | AccessEntries | None,
+        access_log: RequestLog | None,
         peer_of: Callable[[RequestHead, Peer], Peer] | None,
     ) -> None:
         """Make one.

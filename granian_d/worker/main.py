@@ -50,16 +50,15 @@ if TYPE_CHECKING:
 
     from granian_d.control.channel import Post
     from granian_d.interface.contract import Interface
-    from granian_d.observe.access_entries import AccessEntries
-    from granian_d.observe.access_log import AccessLog
     from granian_d.observe.log import Log
     from granian_d.observe.scoreboard import Row
     from granian_d.plan import DaemonPlan, WorkerPlan
-    from granian_d.worker.desk import Desk
+    from granian_d.worker.desk import Desk, RequestLog
+    from granian_d.worker.named import Named
 
     _Part = Callable[[], "_Part | None"]
 
-ACCESS_LOG = "granian_d.observe.access_log"
+NAMED = "granian_d.worker.named"
 FORWARDED = "granian_d.http.forwarded"
 FRONTS = "granian_d.worker.fronts"
 MOLD = "granian_d.worker.mold"
@@ -82,8 +81,6 @@ def prepare(plan: DaemonPlan) -> None:
     registry.load(worker.interface)
     preload(worker)
     doors.preload(plan)
-    if plan.access_log.enabled:
-        importlib.import_module(ACCESS_LOG)
     if worker.forwarding is not None:
         importlib.import_module(FORWARDED)
     if worker.health or worker.static:
@@ -261,16 +258,16 @@ class _Worker:
         self._loop = loop
         self._plan = plan
         self._idle_s = plan.worker.limits.idle_timeout_s
-        self._access_log: AccessLog | AccessEntries | None = None
-        if plan.access_log.enabled:
-            room = importlib.import_module(ACCESS_LOG)  # who wants none has no memory for it
-            lines = room.AccessLog(plan.access_log.fmt, desk.access_file, loop.call_soon)
-            into = desk.access_entries
-            self._access_log = lines if into is None else into(lines, loop.call_soon)
+        listener: Interface | Named = interface
+        self._access_log: RequestLog | None = None
+        if desk.access_log is not None:
+            self._access_log = desk.access_log(loop.call_soon)
+            if self._access_log.wants_ids:
+                listener = importlib.import_module(NAMED).Named(interface)
         peer_of = None
         if (forwarding := plan.worker.forwarding) is not None:
             peer_of = partial(importlib.import_module(FORWARDED).peer_of, plan=forwarding)
-        terms = (interface, desk.row, desk.log, self._access_log, peer_of)
+        terms = (listener, desk.row, desk.log, self._access_log, peer_of)
         dispatch = Dispatch(*terms)
         if plan.worker.health or plan.worker.static:
             dispatch = importlib.import_module(FRONTS).make(plan.worker, desk.health, terms)

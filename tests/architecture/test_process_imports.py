@@ -20,6 +20,14 @@ _OF_THE_JOURNAL = (
     "granian_d.observe.catalog",
 )
 
+# Where nobody has configured Python's logging, or wants requests to be objects.
+_OF_OTHER_LOGS = (
+    "logging.config",
+    "granian_d.observe.log_config",
+    "granian_d.observe.access_json",
+    "granian_d.observe.access_records",
+)
+
 # In the master before its first fork: settings and loops cost memory, threads and loops make a
 # fork unsafe.
 NOT_IN_THE_MASTER = (
@@ -37,6 +45,7 @@ NOT_IN_THE_MASTER = (
     "granian_d.supervisor.reception",
     "granian_d.supervisor.report",
     *_OF_THE_JOURNAL,
+    *_OF_OTHER_LOGS,
 )
 
 # In a worker, and so in the memory that all workers share.
@@ -53,6 +62,7 @@ NOT_IN_A_WORKER = (
     "granian_d.interface.static",  # where there are no mounts
     "granian_d.worker.fronts",  # nor a path for health
     *_OF_THE_JOURNAL,
+    *_OF_OTHER_LOGS,
 )
 
 

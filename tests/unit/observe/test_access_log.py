@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import time
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -26,7 +28,7 @@ def exchange(
     sent_bytes=0,
     version="1.1",
 ):
-    head = RequestHead(method, raw_path, query, b"h", version, list(fields), 0, False)
+    head = RequestHead(method, raw_path, query, b"h:1", version, list(fields), 0, False)
     done = Exchange(head, Peer(client, ("192.0.2.2", 80)), None)
     done.status = status
     done.sent_bytes = sent_bytes
@@ -38,7 +40,8 @@ def _at_once(flush):
 
 
 def line(fmt, done=None):
-    text = AccessLog(fmt, LogFile("", -1), _at_once).line(done or exchange())
+    who = {"worker": 2, "generation": 7}
+    text = AccessLog(fmt, LogFile("", -1), _at_once, who).line(done or exchange())
     assert text.endswith("\n")
     return text[:-1]
 
@@ -48,6 +51,13 @@ def line(fmt, done=None):
     [
         ("%(addr)s", {}, "192.0.2.1"),
         ("%(addr)s", {"client": None}, ""),
+        ("%(port)d", {}, "5"),
+        ("%(port)d", {"client": None}, "0"),
+        ("%(target)s", {"raw_path": b"/a", "query": b"b=c"}, "/a?b=c"),
+        ("%(target)s", {"raw_path": b"/a"}, "/a"),
+        ("%(authority)s", {}, "h:1"),
+        ("%(worker)s %(generation)03d %(pid)d", {}, f"2 007 {os.getpid()}"),
+        ("%(request_id)s", {"fields": [(b"x-request-id", b"a-1")]}, "a-1"),
         ("%(status)d", {"status": 404}, "404"),
         ("%(status)s", {"status": 0}, "0"),
         ("%(path)s", {"raw_path": b"/%20a"}, "/%20a"),
@@ -71,6 +81,45 @@ def test_atoms(fmt, facts, text):
 
 def test_time_is_local_time():
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4}", line("%(time)s"))
+
+
+def test_the_forms_of_time_are_of_one_moment_the_beginning():
+    done = exchange()
+    done.started_ns -= 3_600_000_000_000
+    text = line("%(time)s|%(time_iso)s|%(time_clf)s", done)
+    plain, iso, clf = text.split("|")
+    moment = datetime.strptime(plain, "%Y-%m-%d %H:%M:%S %z")
+    assert 3590 < time.time() - moment.timestamp() < 3660
+    assert datetime.fromisoformat(iso).replace(microsecond=0) == moment
+    assert re.search(r"\.\d{3}[+-]\d\d:\d\d$", iso)
+    assert datetime.strptime(clf, "%d/%b/%Y:%H:%M:%S %z") == moment
+
+
+def test_the_text_of_a_time_is_made_anew_for_each_second_and_no_oftener():
+    """Of two requests that end together one may have begun in an earlier second."""
+    done, older = exchange(), exchange()
+    older.started_ns -= 1_000_000_000
+    both = [line("%(time)s", one) for one in (done, older, done)]
+    first, second = (datetime.strptime(text, "%Y-%m-%d %H:%M:%S %z") for text in both[:2])
+    assert first - second == timedelta(seconds=1)
+    assert both[2] == both[0]
+
+
+def test_units_of_the_duration():
+    done = exchange()
+    done.started_ns -= 5_000_000_000
+    milli, micro, whole = line("%(dt_ms).3f %(dt_us)d %(dt_s).6f", done).split()
+    assert 5.0 <= float(milli) / 1e3 <= int(micro) / 1e6 <= float(whole)
+
+
+@pytest.mark.parametrize("brought", [b"", b"a b", b'"', b"x" * 129, b"\xff"])
+def test_an_id_that_could_do_harm_gives_way_to_a_made_one(brought):
+    done = exchange(fields=[(b"a", b"1"), (b"x-request-id", brought)])
+    made = line("%(request_id)s", done)
+    assert re.fullmatch("[0-9a-f]{32}", made)
+    assert done.head.fields == [(b"a", b"1"), (b"x-request-id", made.encode())]
+    assert line("%(request_id)s", done) == made
+    assert line("%(request_id)s") != made
 
 
 def test_duration_is_counted_from_the_head():
@@ -129,7 +178,7 @@ def test_a_percent_of_a_peer_is_no_conversion():
     ("fmt", "says"),
     [
         ("%(stauts)d", "no atom is called 'stauts'; did you mean status?"),
-        ("%(zzz)d", "no atom is called 'zzz'; there are addr, time"),
+        ("%(zzz)d", "no atom is called 'zzz'; there are addr, port"),
         ("%(header)s", "no atom is called 'header'"),
         ("%(xheader{a})s", "no atom is called 'xheader{a}'"),
         ("50% off", "'% off' is not of the form %(atom)s, nor %%"),
@@ -189,6 +238,7 @@ def test_the_lines_of_a_turn_are_written_at_once(tmp_path):
     log.write(exchange(raw_path=b"/3"))
     assert path.read_text() == "/0\n/1\n/2\n"
     assert len(turns) == 2
+    assert not log.wants_ids
     log.flush()
     flush()  # with nothing to write
     file.close()

@@ -11,7 +11,7 @@ import pytest
 from granian_d.http.exchange import Exchange
 from granian_d.http.message import Peer, RequestHead
 from granian_d.observe import entries
-from granian_d.observe.access_entries import MOST_ID_CHARS, AccessEntries
+from granian_d.observe.access_entries import MOST_AGENT_CHARS, AccessEntries
 from granian_d.observe.access_log import AccessLog
 from granian_d.observe.entries import of_event
 from granian_d.observe.events import EVENTS, LEVELS, MESSAGE_IDS
@@ -272,6 +272,8 @@ def test_a_request_is_an_entry(access, journal, turns):
         "REQUEST_METHOD": "GET",
         "REQUEST_PATH": "/a",
         "REQUEST_PROTOCOL": "HTTP/1.1",
+        "REQUEST_SCHEME": "http",
+        "REQUEST_AUTHORITY": "h",
         "REMOTE_ADDR": "192.0.2.1",
         "STATUS": "200",
         "RESPONSE_BYTES": "11",
@@ -281,14 +283,22 @@ def test_a_request_is_an_entry(access, journal, turns):
 
 
 def test_nothing_of_the_peer_gets_out_raw(access, journal):
-    fields = [(b"x-request-id", b'"\x1b' + b"x" * 500), (b"x-request-id", b"second")]
+    fields = [(b"x-request-id", b'"\x1b'), (b"user-agent", b'"\x1b' + b"x" * 500)]
     access.write(exchange(raw_path=b"/\xff\nMESSAGE=x", fields=fields, client=None))
     access.flush()
     (entry,) = journal.entries
     assert entry["REQUEST_PATH"] == r"/\xff\x0aMESSAGE=x"
-    assert entry["REQUEST_ID"].startswith(r"\x22\x1bxxx")
-    assert len(entry["REQUEST_ID"]) == MOST_ID_CHARS
+    assert entry["USER_AGENT"].startswith(r"\x22\x1bxxx")
+    assert len(entry["USER_AGENT"]) == MOST_AGENT_CHARS
+    assert "REQUEST_ID" not in entry
     assert entry["REMOTE_ADDR"] == ""
+
+
+def test_the_id_that_a_request_brings_is_a_field_of_its_own(access, journal):
+    access.write(exchange(fields=[(b"x-request-id", b"a-1")]))
+    access.flush()
+    assert journal.entries[0]["REQUEST_ID"] == "a-1"
+    assert not access.wants_ids  # its format does not name one
 
 
 def test_the_requests_of_a_turn_are_sent_together_and_in_order(access, journal, turns):
