@@ -157,7 +157,10 @@ class Exchange:
     # --- the response, given by the interface ---------------------------------------------
 
     def inform(self, status: int, fields: FieldPairs) -> None:
-        """Send an interim (1xx) response; silently dropped where the peer cannot have it."""
+        """Send an interim (1xx) response, at the latest while the head is held back.
+
+        Silently dropped where the peer cannot have it: by HTTP/1.0, and behind the head.
+        """
         raise NotImplementedError
 
     def start(self, status: int, fields: FieldPairs) -> None:

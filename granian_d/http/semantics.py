@@ -191,6 +191,8 @@ class ResponseHead(NamedTuple):
 def judge_response(status: int, pairs: FieldPairs) -> ResponseHead:
     """Judge the head of a final response.
 
+    An empty Server is left out and counts as given: who wants none says so.
+
     Raises:
         InvalidResponse: it must not go out.
     """
@@ -208,7 +210,8 @@ def judge_response(status: int, pairs: FieldPairs) -> ResponseHead:
             options.update(option.strip(OWS) for option in value.lower().split(b","))
         elif key not in _OF_THE_CONNECTION:
             names.add(key)
-            fields.append((name, value))
+            if value or key != b"server":
+                fields.append((name, value))
     if b"upgrade" in names:
         options.add(b"upgrade")  # RFC 9110 7.8: a sender of Upgrade must say so
     content_length = _given_length(lengths)

@@ -24,7 +24,7 @@ NAMES: Final = {
 
 NEXT: Final[dict[int, dict[str, int]]] = {
     AWAITED: {"inform": AWAITED, "start": STARTED, "tunnel": TUNNEL, "abort": ABORTED},
-    STARTED: {"send": STARTED, "finish": FINISHED, "abort": ABORTED},
+    STARTED: {"inform": STARTED, "send": STARTED, "finish": FINISHED, "abort": ABORTED},
     FINISHED: {"abort": FINISHED},
     ABORTED: {"abort": ABORTED},
     TUNNEL: {"close": FINISHED},

@@ -102,7 +102,7 @@ cdef bint _write_block(Answer answer, fields) except -1:
             if answer.length >= 0 or not _read_length(answer, value, value_size):
                 return False
             continue
-        if not _heed(answer, name, name_size):
+        if not _heed(answer, name, name_size) or (answer.signed and value_size == 0):
             return False
         memcpy(to + size, name, name_size)
         size += name_size

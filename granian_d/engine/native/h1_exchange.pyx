@@ -81,8 +81,8 @@ cdef class H1Exchange(Exchange):
         """Send an interim response; see Exchange."""
         self._demand("inform")
         kept = semantics.judge_interim(status, fields)
-        if self._old:
-            return  # RFC 9110 15.2
+        if self._old or self.head_out:
+            return  # RFC 9110 15.2; nothing interim comes behind the head of a final response
         self.continued = self.continued or status == 100
         self._endpoint.write(NULL, 0, h1_answer.interim(status, kept))
 

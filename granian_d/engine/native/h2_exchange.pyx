@@ -78,6 +78,8 @@ cdef class H2Exchange(Exchange):
         cdef char* to
         self._demand("inform")
         kept = semantics.judge_interim(status, fields)
+        if self.head_out:
+            return  # nothing interim comes behind the head of a final response (RFC 9110 15.2)
         self.continued = self.continued or status == 100
         to = self.connection.claim(_with_heads(fields_bound(kept)))
         self.connection.fields_written(

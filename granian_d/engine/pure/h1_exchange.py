@@ -43,8 +43,8 @@ class H1Exchange(HeldExchange):
         """Send an interim response; see Exchange."""
         self._demand("inform")
         kept = semantics.judge_interim(status, fields)
-        if self.head.version == "1.0":
-            return  # RFC 9110 15.2
+        if self.head.version == "1.0" or self.head_out:
+            return  # RFC 9110 15.2; nothing interim comes behind the head of a final response
         self.continued = self.continued or status == 100
         self._endpoint.write(h1_answer.interim(status, kept))
 

@@ -41,6 +41,8 @@ class H2Exchange(HeldExchange):
         """Send an interim response; see Exchange."""
         self._demand("inform")
         kept = semantics.judge_interim(status, fields)
+        if self.head_out:
+            return  # nothing interim comes behind the head of a final response (RFC 9110 15.2)
         self.continued = self.continued or status == 100
         self._requests.inform(self._stream, section(status, kept))
 

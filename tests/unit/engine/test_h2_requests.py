@@ -163,6 +163,34 @@ def test_interim_answers(engine):
     assert (answer.interims, answer.status, answer.body) == ([103, 102], 200, b"ok")
 
 
+def test_interim_answers_behind_the_start(engine):
+    """They leave before the head, which is held back; behind it there are none."""
+
+    def app(exchange):
+        exchange.start(200, [])
+        exchange.inform(103, [(b"Link", b"</x>")])
+        exchange.send(b"o")
+        exchange.inform(103, [(b"Link", b"</y>")])
+        exchange.send(b"k", last=True)
+        yield from ()
+
+    peer = meet(engine, app)
+    answer = peer.answers[peer.ask()]
+    assert (answer.interims, answer.status, answer.body) == ([103], 200, b"ok")
+
+
+def test_an_empty_server_is_none(engine):
+    def app(exchange):
+        exchange.start(200, [(b"server", b""), (b"x", b"1")])
+        exchange.send(b"ok", last=True)
+        yield from ()
+
+    peer = meet(engine, app)
+    fields = dict(peer.answers[peer.ask()].fields)
+    assert fields[b"x"] == b"1"
+    assert b"server" not in fields
+
+
 def test_a_client_that_waits_is_told_to_go_on(engine):
     peer = meet(engine, echo)
     stream = peer.ask(POST, ("expect", "100-continue"), end=False)
