@@ -91,11 +91,14 @@ class StartupError(ApplicationError):
     """The application was imported and then refused to start."""
 
 
-class InvalidResponse(ApplicationError):
-    """A status, header or body of the application that must not reach the wire."""
+class InvalidResponse(ApplicationError, RuntimeError):
+    """A status, header or body of the application that must not reach the wire.
+
+    A RuntimeError as well, as FlowError is: what other servers raise, and applications catch.
+    """
 
 
-class FlowError(ApplicationError):
+class FlowError(ApplicationError, RuntimeError):
     """A message of the application at a moment at which it has no meaning."""
 
 

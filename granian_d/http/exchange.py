@@ -57,6 +57,10 @@ class Observer:
         """The application failed while it answered."""
         raise NotImplementedError
 
+    def explained(self, exchange: Exchange, text: str) -> None:
+        """The application says for debugging what it answers with."""
+        raise NotImplementedError
+
     def refused(self, peer: Peer, violation: ProtocolViolation) -> None:
         """The engine answered by itself, because the peer broke a rule."""
         raise NotImplementedError

@@ -29,6 +29,9 @@ class Context(NamedTuple):
         beat: tells the master that the worker lives, from any thread, for an interface that lets
             an application hold the loop up; None where nobody listens.
         clock_ns: tells a monotonic time in nanoseconds.
+        debug: what an application says for debugging is wanted.
+        lifespan_at_leave: its shutdown is told to the application when the worker is to leave, and
+            not after the last exchange.
         turn: between its begin and end nothing runs but engines and this interface; None where
             there are no such times.
     """
@@ -39,6 +42,8 @@ class Context(NamedTuple):
     blocking_threads: int
     blocking_threads_idle_timeout_s: float
     beat: Callable[[], None] | None = None
+    debug: bool = False
+    lifespan_at_leave: bool = False
     clock_ns: Callable[[], int] = now_ns
     turn: Turn | None = None
 
@@ -46,8 +51,9 @@ class Context(NamedTuple):
 class Interface(Protocol):
     """One application, spoken to in its language. Made once a worker.
 
-    Its life: made, `startup`, `serve` any number of times, `settle`, `shutdown`, `close`. The loop
-    runs from `startup` to `shutdown`; it does not run while the interface is made, nor in `close`.
+    Its life: made, `startup`, `serve` any number of times, `leave`, `settle`, `shutdown`, `close`.
+    The loop runs from `startup` to `shutdown`; it does not run while the interface is made, nor in
+    `close`.
 
     Attributes:
         notes: oddities of the application that stop nothing, one line each, for the log.
@@ -86,6 +92,13 @@ class Interface(Protocol):
         """Cancel the call that answers an exchange; False where that cannot be.
 
         That it was is not told as a fault of the application.
+        """
+
+    def leave(self) -> None:
+        """The worker is to leave: `serve` goes on until its connections are over. Called once.
+
+        An application that wants to know it now is told, so that it can end what it would never
+        end by itself.
         """
 
     async def settle(self) -> None:

@@ -29,6 +29,10 @@ class OpenFile:
         """Look at its size again."""
         self.size_bytes = os.fstat(self.fd).st_size
 
+    def read(self, offset: int, count: int) -> bytes:
+        """Bytes from `offset` on, at most `count`; b"" behind the end."""
+        return os.pread(self.fd, count, offset)
+
     def close(self) -> None:
         """Close it. Idempotent."""
         fd, self.fd = self.fd, -1

@@ -147,6 +147,7 @@ EVENTS: Final[dict[str, tuple[str, str]]] = {
     "tls_failed": ("debug", "TLS with {client} failed: {reason}"),
     # inside a worker
     "interface_note": ("warning", "{reason}"),
+    "application_debug": ("debug", "Of {method} {path} the application says: {info}"),
     "application_crashed": ("error", "Application callable raised an exception\n{traceback}"),
     "response_invalid": ("error", "Application gave an invalid response: {reason}"),
     "request_refused": ("debug", "Refused a request from {client}: {status} {reason} ({section})"),

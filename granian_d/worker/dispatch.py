@@ -127,6 +127,11 @@ class Dispatch(Observer):
             text = "".join(traceback.format_exception(error)).rstrip()
             self._log.event("application_crashed", traceback=text)
 
+    def explained(self, exchange: Exchange, text: str) -> None:
+        """Log what the application says for debugging."""
+        path = exchange.head.raw_path.decode("latin-1")
+        self._log.event("application_debug", method=exchange.head.method, path=path, info=text)
+
     def refused(self, peer: Peer, violation: ProtocolViolation) -> None:
         """Count a request that the engine answered itself, or a connection that it ended."""
         self._row[_REFUSED] += 1

@@ -95,6 +95,8 @@ class Drain:
             first = frozenset((begun_s < waiting_s,))
             self._timers.append(self._loop.call_later(min(waiting_s, begun_s), self._cut, first))
         self._cut_at = self._loop.time() + last_s
+        if not self.begun:
+            self._interface.leave()
         self.begun = True
         self._acceptor.close()
         self._connections.drain(Leave(idle_s, begun_s * SPREAD_SHARE, order.restarting))

@@ -235,6 +235,8 @@ def _make_interface(
         blocking_threads_idle_timeout_s=worker.blocking_threads_idle_timeout_s,
         beat=partial(heartbeat.beat, row),
         turn=turn,
+        debug=worker.debug,
+        lifespan_at_leave=worker.lifespan_at_signal,
     )
     return registry.load(worker.interface)(application, context)
 

@@ -120,6 +120,9 @@ class Record(Observer):
     def crashed(self, exchange: Exchange, error: BaseException) -> None:
         self.faults.append(error)
 
+    def explained(self, exchange: Exchange, text: str) -> None:
+        raise AssertionError("told by an interface only")
+
     def refused(self, peer: Peer, violation: Any) -> None:
         self.refusals.append(violation)
 

@@ -9,9 +9,13 @@ from granian_d.interface.calls cimport Calls
 
 cdef class AsgiApplication:
     cdef object _app
+    cdef bint _at_leave
     cdef Calls _calls
+    cdef bint _debug
     cdef object _lifespan
+    cdef object _loop
     cdef str _root_path
+    cdef object _shutdown
     cdef dict _state
     cdef public list notes
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,7 +28,18 @@ class AsgiApplication:
         notes: what happened in the lifespan that is no error of the daemon; for the log.
     """
 
-    __slots__ = ("_app", "_calls", "_lifespan", "_root_path", "_state", "notes")
+    __slots__ = (
+        "_app",
+        "_at_leave",
+        "_calls",
+        "_debug",
+        "_lifespan",
+        "_loop",
+        "_root_path",
+        "_shutdown",
+        "_state",
+        "notes",
+    )
 
     def __init__(self, app: Application, context: Context, with_lifespan: bool) -> None:
         if not callable(app):
@@ -39,6 +51,10 @@ class AsgiApplication:
         self._root_path = context.root_path
         self._state: dict[str, Any] = {}
         self._calls = Calls(context.loop)
+        self._loop = context.loop
+        self._debug = context.debug
+        self._at_leave = context.lifespan_at_leave
+        self._shutdown: asyncio.Task[None] | None = None  # of the lifespan, once begun early
         self.notes: list[str] = []
         self._lifespan = (
             Lifespan(app, context.loop, self._state, self.notes) if with_lifespan else None
@@ -53,6 +69,8 @@ class AsgiApplication:
     def serve(self, exchange: Exchange) -> None:
         """See `interface.contract.Interface`."""
         scope = http_scope(exchange.head, exchange.peer, self._root_path, self._state)
+        if self._debug:
+            scope["extensions"]["http.response.debug"] = {}
         self._calls.start(new_conversation(self._app, scope, exchange, self._calls))
 
     def converse(self, session: Session) -> None:
@@ -72,6 +90,11 @@ class AsgiApplication:
         """See `interface.contract.Interface`."""
         return self._calls.give_up(exchange)
 
+    def leave(self) -> None:
+        """See `interface.contract.Interface`."""
+        if self._at_leave and self._lifespan is not None:
+            self._shutdown = asyncio.Task(self._lifespan.shutdown(), loop=self._loop)
+
     async def settle(self) -> None:
         """See `interface.contract.Interface`."""
         await self._calls.settle()
@@ -79,7 +102,9 @@ class AsgiApplication:
     async def shutdown(self) -> None:
         """See `interface.contract.Interface`."""
         await self._calls.cancel()
-        if self._lifespan is not None:
+        if self._shutdown is not None:
+            await self._shutdown
+        elif self._lifespan is not None:
             await self._lifespan.shutdown()
 
     def close(self) -> None:

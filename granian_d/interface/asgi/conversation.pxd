@@ -9,7 +9,7 @@ from granian_d.interface.calls cimport Calls
 from granian_d.interface.fields cimport is_event_stream
 
 cdef int _AWAITED, _STARTED, _FINISHED, _ABORTED
-cdef int HEAD, BODY, FILE, TRAILERS, DONE
+cdef int HEAD, BODY, FILE, TRAILERS, DONE, PART
 
 
 cdef class Conversation(Talk):

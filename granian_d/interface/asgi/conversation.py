@@ -2,11 +2,12 @@
 
 Rules of this file:
 - Who may wait, and for what, is `talk.Talk`'s.
-- The order of messages is a table, MOMENT: each has one phase in which it means something.
+- The order of messages is a table, MOMENTS: the phases in which each means something.
 - The Exchange is touched on the loop's thread alone, as everywhere in this package.
 
     phase     HEAD --start--> BODY --body, the last--> DONE
-                                |--pathsend--> FILE --all sent--> DONE
+                                |--zerocopysend, not the last--> PART --sent--> BODY
+                                |--pathsend, zerocopysend--> FILE --all sent--> DONE
                                 '--body, the last, trailers announced--> TRAILERS --> DONE
 
 The engine may end an exchange too (the peer is lost, a timeout, a malformed body). Its state is
@@ -16,10 +17,13 @@ then ahead of the phase, and what the application still sends is Disconnected, n
 from __future__ import annotations
 
 import asyncio
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from granian_d.errors import Disconnected, FlowError, InvalidResponse, RemoteError
 from granian_d.http import states
+from granian_d.http.exchange import FILE_PART_BYTES
+from granian_d.http.semantics import has_content
 from granian_d.interface.acts import nobody
 from granian_d.interface.asgi.messages import as_bytes, as_fields, as_status, look_up
 from granian_d.interface.asgi.talk import Talk
@@ -51,22 +55,29 @@ BODY: Final = 1
 FILE: Final = 2
 TRAILERS: Final = 3
 DONE: Final = 4
+PART: Final = 5
 
 PHASES: Final = {
     HEAD: "the response has not been started",
     BODY: "the response has been started",
     FILE: "a file is being sent as the rest of the body",
+    PART: "a part of a file is being sent",
     TRAILERS: "the body is complete and trailers are awaited",
     DONE: "the response is complete",
 }
 
-MOMENT: Final = {
-    "http.response.early_hint": HEAD,
-    "http.response.start": HEAD,
-    "http.response.body": BODY,
-    "http.response.pathsend": BODY,
-    "http.response.trailers": TRAILERS,
+MOMENTS: Final = {
+    "http.response.debug": (HEAD,),
+    "http.response.early_hint": (HEAD, BODY),  # behind a head that has gone out it is dropped
+    "http.response.start": (HEAD,),
+    "http.response.body": (BODY,),
+    "http.response.pathsend": (BODY,),
+    "http.response.zerocopysend": (BODY,),
+    "http.response.trailers": (TRAILERS,),
 }
+
+OPEN_FILE: Final = "granian_d.interface.asgi.open_file"  # who sends none has no memory for it
+DEBUGGING: Final = "granian_d.interface.asgi.debugging"
 
 
 class Conversation(Talk):
@@ -220,13 +231,20 @@ class Conversation(Talk):
         if kind == "http.response.start":
             self._take_start(message)
         elif kind == "http.response.pathsend":
-            return self._send_file(message)
+            return self._send_path(message)
+        elif kind == "http.response.zerocopysend":
+            return self._send_open_file(message)
         elif kind == "http.response.trailers":
             self._take_trailers(message)
         elif kind == "http.response.early_hint":
             self._check(kind)
             links = [(b"link", as_bytes(link, "a link")) for link in message.get("links", ())]
             self._exchange.inform(103, links)
+        elif kind == "http.response.debug" and kind in self._scope["extensions"]:
+            self._check(kind)
+            self._exchange.observer.explained(
+                self._exchange, import_module(DEBUGGING).shown(message)
+            )
         else:
             raise FlowError(f"no message of an HTTP response is called {kind!r}")
         return None
@@ -268,26 +286,59 @@ class Conversation(Talk):
             self._exchange.finish(self._trailers)
             self._over()
 
-    async def _send_file(self, message: Message) -> None:
+    async def _send_path(self, message: Message) -> None:
         self._check("http.response.pathsend")
-        exchange = self._exchange
         # The head may have gone out already, so what it says holds even when the file has grown
         # since the application looked; one that has shrunk is cut.
         declared = declared_length(self._fields)
         try:
-            self._file = file = open_regular(message["path"])
+            file = open_regular(message["path"])
         except (OSError, ValueError) as error:
             # An OSError out of `send` would say that the peer has gone.
             raise InvalidResponse(f"cannot send a file: {error}") from error
-        length = file.size_bytes if declared is None else declared
+        await self._send_rest(file, 0, file.size_bytes if declared is None else declared)
+
+    async def _send_open_file(self, message: Message) -> None:
+        self._check("http.response.zerocopysend")
+        span = import_module(OPEN_FILE).span_of(message)
+        more = bool(message.get("more_body", False))
+        if not more and not self._announced:
+            await self._send_rest(span.file, span.offset, span.length)
+            return
+        self._phase = PART
+        try:
+            await self._send_part(span.file, span.offset, span.length)
+        finally:
+            span.file.close()
+            if self._phase == PART:
+                self._phase = BODY if more else TRAILERS
+
+    async def _send_part(self, file: OpenFile, offset: int, count: int) -> None:
+        """Send a part of a file by copying it: more of the body follows."""
+        exchange = self._exchange
+        if not has_content(exchange.head.method, exchange.status):
+            return
+        while count > 0:
+            part = file.read(offset, min(count, FILE_PART_BYTES))
+            if not part:
+                raise InvalidResponse("the file has become shorter while it was sent")
+            offset += len(part)
+            count -= len(part)
+            if not exchange.send(part):
+                await self.wait_for_room(exchange)
+
+    async def _send_rest(self, file: OpenFile, offset: int, count: int) -> None:
+        """Send a file, which is closed then, as the rest of the body."""
+        exchange = self._exchange
+        self._file = file
         self._phase = FILE
-        exchange.send_file(file.fd, 0, length, self._file_done)
+        exchange.send_file(file.fd, offset, count, self._file_done)
         if self._file is not None:
             waiter = self._calls.loop.create_future()
             self._writers += (waiter,)
             await waiter
         if exchange.state != _FINISHED:
-            if file.size_bytes < length:
+            if file.size_bytes < offset + count:
                 raise InvalidResponse("the file is shorter than its Content-Length")
             raise Disconnected("the peer has gone")
 
@@ -303,7 +354,7 @@ class Conversation(Talk):
         """Refuse a message that has no meaning now."""
         if self._ended_below():
             raise Disconnected("the peer has gone")
-        if self._phase != MOMENT[kind]:
+        if self._phase not in MOMENTS[kind]:
             raise FlowError(f"{kind} has no meaning now: {PHASES[self._phase]}")
 
     # --- the end -----------------------------------------------------------------------------

@@ -21,6 +21,7 @@ _EXTENSIONS: Final[dict[str, dict[str, Any]]] = {
     "http.response.early_hint": {},
     "http.response.pathsend": {},
     "http.response.trailers": {},
+    "http.response.zerocopysend": {},
 }
 
 _OF_SESSIONS: Final[dict[str, dict[str, Any]]] = {"websocket.http.response": {}}

@@ -150,6 +150,9 @@ class RsgiApplication:
         """See `interface.contract.Interface`."""
         return self._calls.give_up(exchange)
 
+    def leave(self) -> None:
+        """See `interface.contract.Interface`: RSGI has no word for it."""
+
     async def settle(self) -> None:
         """See `interface.contract.Interface`."""
         await self._calls.settle()

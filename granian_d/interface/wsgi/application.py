@@ -89,6 +89,9 @@ class WsgiApplication:
         """See `interface.contract.Interface`: a thread cannot be cancelled."""
         return False
 
+    def leave(self) -> None:
+        """See `interface.contract.Interface`: WSGI has no word for it."""
+
     async def settle(self) -> None:
         """See `interface.contract.Interface`."""
         await self._pool.settle()

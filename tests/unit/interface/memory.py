@@ -34,6 +34,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self.crashes: list[BaseException] = []
+        self.explanations: list[str] = []
         self.ended = 0
 
     def began(self, exchange: Exchange) -> None:
@@ -44,6 +45,9 @@ class Recorder:
 
     def crashed(self, exchange: Exchange, error: BaseException) -> None:
         self.crashes.append(error)
+
+    def explained(self, exchange: Exchange, text: str) -> None:
+        self.explanations.append(text)
 
     def refused(self, peer: Peer, violation: Any) -> None:
         raise AssertionError("told by the engine only")

@@ -22,11 +22,11 @@ def part(body, more=True):
 def serve(run):
     """Have an application answer an exchange, and wait until both are done."""
 
-    def serve(app, exchange=None, script=None):
+    def serve(app, exchange=None, script=None, **changes):
         exchange = exchange or MemoryExchange()
 
         async def main():
-            interface = load("asginl")(app, context(asyncio.get_running_loop()))
+            interface = load("asginl")(app, context(asyncio.get_running_loop(), **changes))
             interface.serve(exchange)
             if script is not None:
                 await script(exchange)
@@ -270,6 +270,33 @@ class TestSend:
 
         assert serve(app).interim == [(103, [(b"link", b"</a>"), (b"link", b"</b>")])]
 
+    def test_early_hints_behind_the_start(self, serve) -> None:
+        """Where the extension wants them; the engine drops what comes behind the head."""
+
+        async def app(scope, receive, send):
+            await send(START)
+            await send({"type": "http.response.early_hint", "links": [b"</a>"]})
+            await send(END)
+
+        assert serve(app).interim == [(103, [(b"link", b"</a>")])]
+
+    def test_debugging(self, serve) -> None:
+        wide = dict.fromkeys(range(1000), "x" * 1000)
+
+        async def app(scope, receive, send):
+            await send({"type": "http.response.debug", "info": {"template": "a.html"}})
+            await send({"type": "http.response.debug", "info": wide})
+            with pytest.raises(InvalidResponse):
+                await send({"type": "http.response.debug", "info": "a.html"})
+            await send(START)
+            with pytest.raises(FlowError, match="has been started"):
+                await send({"type": "http.response.debug", "info": {}})
+            await send(END)
+
+        short, long = serve(app, debug=True).recorder.explanations
+        assert short == "{'template': 'a.html'}"
+        assert len(long) == 4000
+
     def test_trailers(self, serve) -> None:
         async def app(scope, receive, send):
             await send({**START, "trailers": True})
@@ -437,7 +464,7 @@ class TestMisuse:
             ([], {"type": "http.response.pathsend", "path": "/"}, "has not been started"),
             ([], {"type": "http.response.trailers"}, "has not been started"),
             ([START], START, "http.response.start has no meaning now: the response has been start"),
-            ([START], {"type": "http.response.early_hint"}, "has been started"),
+            ([], {"type": "http.response.debug", "info": {}}, "is called 'http.response.debug'"),
             ([START], {"type": "http.response.trailers"}, "has been started"),
             ([], {"type": "http.response.nonsense"}, "is called 'http.response.nonsense'"),
             ([], {"type": "websocket.accept"}, "websocket.accept"),
@@ -447,8 +474,9 @@ class TestMisuse:
         async def app(scope, receive, send):
             for step in before:
                 await send(step)
-            with pytest.raises(FlowError, match=words):
+            with pytest.raises(FlowError, match=words) as caught:
                 await send(message)
+            assert isinstance(caught.value, RuntimeError), "what applications catch"
             for step in [START, END][len(before) :]:
                 await send(step)
 

@@ -7,7 +7,7 @@ import pytest
 from granian_d.errors import FlowError, StartupError
 from granian_d.interface.registry import load
 
-from .memory import MemoryExchange, context
+from .memory import MemoryExchange, context, request
 
 WITHOUT = "ASGI Lifespan errored, continuing without Lifespan support"
 
@@ -61,6 +61,79 @@ def test_a_whole_life(live) -> None:
         {"type": "lifespan.shutdown"},
         "end",
     ]
+
+
+def test_told_of_its_end_when_the_worker_is_to_leave(run) -> None:
+    """A stream that would go on for ever ends itself, and requests go on being served."""
+    events = []
+
+    async def app(scope, receive, send):
+        if scope["type"] == "lifespan":
+            scope["state"]["leaving"] = asyncio.Event()
+            await receive()
+            await send({"type": "lifespan.startup.complete"})
+            events.append((await receive())["type"])
+            scope["state"]["leaving"].set()
+            await send({"type": "lifespan.shutdown.complete"})
+            return
+        await send({"type": "http.response.start", "status": 200})
+        if scope["path"] == "/stream":
+            await scope["state"]["leaving"].wait()
+        events.append(scope["path"])
+        await send({"type": "http.response.body"})
+
+    async def main():
+        terms = context(asyncio.get_running_loop(), lifespan_at_leave=True)
+        interface = load("asgi")(app, terms)
+        await interface.startup()
+        stream = MemoryExchange(request(b"/stream"))
+        interface.serve(stream)
+        interface.leave()
+        await interface.settle()
+        assert stream.state_name == "finished"
+        interface.serve(MemoryExchange(request(b"/late")))
+        await interface.settle()
+        await interface.shutdown()
+        return interface.notes
+
+    assert run(main()) == []
+    assert events == ["lifespan.shutdown", "/stream", "/late"]
+
+
+def test_told_of_its_end_behind_the_last_request_by_default(run) -> None:
+    events = []
+
+    async def app(scope, receive, send):
+        while (event := (await receive())["type"]) != "lifespan.shutdown":
+            await send({"type": event + ".complete"})
+        events.append("shutdown")
+
+    async def main():
+        interface = load("asgi")(app, context(asyncio.get_running_loop()))
+        await interface.startup()
+        interface.leave()
+        await asyncio.sleep(0)
+        events.append("left")
+        await interface.settle()
+        await interface.shutdown()
+
+    run(main())
+    assert events == ["left", "shutdown"]
+
+
+def test_the_state_is_there_at_the_end(live) -> None:
+    seen = []
+
+    async def app(scope, receive, send):
+        scope["state"]["pool"] = "open"
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        seen.append(scope["state"]["pool"])
+        await send({"type": "lifespan.shutdown.complete"})
+
+    assert live(app) == []
+    assert seen == ["open"]
 
 
 def test_an_application_that_loops_for_ever(live) -> None:

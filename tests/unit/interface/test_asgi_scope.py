@@ -56,6 +56,7 @@ def test_the_whole_scope(run) -> None:
             "http.response.early_hint": {},
             "http.response.pathsend": {},
             "http.response.trailers": {},
+            "http.response.zerocopysend": {},
         },
     }
 
@@ -98,6 +99,11 @@ def test_peers(run) -> None:
 @pytest.mark.parametrize("version", ["1.0", "1.1", "2", "3"])
 def test_version(run, version) -> None:
     assert scope_of(run, MemoryExchange(request(version=version)))["http_version"] == version
+
+
+def test_debugging_is_offered_where_it_is_wanted(run) -> None:
+    scope = scope_of(run, MemoryExchange(), debug=True)
+    assert scope["extensions"]["http.response.debug"] == {}
 
 
 def test_root_path_leaves_the_path_alone(run) -> None:

@@ -128,6 +128,13 @@ def test_an_invalid_response_is_told_without_our_own_traceback(desk):
     assert (record["event"], record["reason"]) == ("response_invalid", "a line feed in a value")
 
 
+def test_what_the_application_says_for_debugging(desk):
+    desk.dispatch.observer.explained(exchange(desk), "{'template': 'a.html'}")
+    assert desk.counted == {}
+    (record,) = desk.logged
+    assert (record["level"], record["info"]) == ("debug", "{'template': 'a.html'}")
+
+
 @pytest.mark.parametrize(
     ("peer", "client"), [(PEER, "192.0.2.1"), (Peer(None, ("/run/s", None)), "a local peer")]
 )
