@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from granian_d.http.exchange import Exchange
     from granian_d.http.session import Session
 
+_TEXT: Final = [(b"content-type", b"text/plain; charset=utf-8")]
 FORBIDDEN: Final = 403  # what ASGI and RSGI refuse with by default
 
 # RFC 6455 7.4.1.
@@ -32,15 +33,15 @@ _GOING_AWAY: Final = 1001
 _INTERNAL_ERROR: Final = 1011
 
 
-def refuse(exchange: Exchange, status: int) -> None:
-    """Answer with a status and nothing else.
+def refuse(exchange: Exchange, status: int, reason: str = "") -> None:
+    """Answer with a status, and a reason if there is one.
 
     Raises:
         InvalidResponse: the status must not go out.
         Disconnected: the peer has gone.
     """
-    exchange.start(status, ())
-    exchange.send(b"", True)
+    exchange.start(status, _TEXT if reason else ())
+    exchange.send(reason.encode(), True)
 
 
 def has_gone(session: Session) -> bool:

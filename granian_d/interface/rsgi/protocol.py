@@ -153,6 +153,8 @@ class HTTPProtocol:
 
     def response_str(self, status: int = 200, headers: Headers = (), body: str = "") -> None:
         """Answer with text, as UTF-8."""
+        if not isinstance(body, str):
+            raise TypeError(f"response_str takes str, not {type(body).__name__}")
         self._respond(status, headers, body.encode())
 
     def response_file(self, status: int, headers: Headers, file: str) -> None:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from granian_d.errors import Disconnected, InvalidResponse
 from granian_d.http import states
-from granian_d.interface.rsgi.faults import ProtocolClosed
+from granian_d.interface.rsgi.faults import ProtocolClosed, ProtocolError
 
 if TYPE_CHECKING:
     import asyncio
+    from typing import Self
 
     from granian_d.http.exchange import Exchange
 
@@ -18,13 +19,14 @@ if TYPE_CHECKING:
 class HTTPStreamTransport:
     """Takes the parts of a body.
 
-    RSGI has no call to end a stream: the body is complete when nothing refers to its transport
-    any more, which is normally when the application's coroutine is over.
+    The body is complete when the transport is closed, or when nothing refers to it any more, which
+    is normally when the application's coroutine is over. RSGI has only the second.
     """
 
-    __slots__ = ("_exchange", "_loop", "_thread", "_waiters")
+    __slots__ = ("_closed", "_exchange", "_loop", "_thread", "_waiters")
 
     def __init__(self, exchange: Exchange, loop: asyncio.AbstractEventLoop) -> None:
+        self._closed = False  # by the application
         self._exchange = exchange
         self._loop = loop
         self._thread = get_ident()
@@ -35,6 +37,7 @@ class HTTPStreamTransport:
 
         Raises:
             ProtocolClosed: the peer has gone.
+            ProtocolError: the application has closed the stream.
         """
         await self._send(bytes(data))
 
@@ -42,12 +45,41 @@ class HTTPStreamTransport:
         """Send a part of text, as UTF-8; otherwise as `send_bytes`.
 
         Raises:
-            ProtocolClosed: the peer has gone.
+            ProtocolClosed, ProtocolError: as `send_bytes`.
         """
         await self._send(data.encode())
 
+    def close(self) -> None:
+        """End the body. Nothing happens if it has ended, or the peer has gone.
+
+        Not of RSGI: granian-d's own, as is `async with` on the transport, which closes it; when an
+        error goes through, the response fails: it is cut, or a 500 if nothing of it is out.
+
+        Raises:
+            InvalidResponse: the body is shorter than its Content-Length.
+        """
+        self._closed = True
+        if self._exchange.state == states.STARTED:
+            try:
+                self._exchange.finish()
+            except Disconnected:
+                self._exchange.abort()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: object, error: object, traceback: object) -> None:
+        if kind is None:
+            self.close()
+            return
+        self._closed = True
+        if self._exchange.state == states.STARTED:
+            self._exchange.fail()
+
     async def _send(self, data: bytes) -> None:
         exchange = self._exchange
+        if self._closed:
+            raise ProtocolError
         if exchange.state != states.STARTED:
             raise ProtocolClosed
         try:

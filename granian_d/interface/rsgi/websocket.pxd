@@ -9,7 +9,7 @@ cdef object _CLOSE, _BYTES, _STRING
 
 cdef class WebsocketMessage:
     cdef readonly object kind
-    cdef object _data
+    cdef object _content
 
 
 cdef class WebsocketTransport:
@@ -24,7 +24,7 @@ cdef class WebsocketTransport:
 
     cpdef received(self)
     cpdef take(self, data)
-    cpdef close(self)
+    cpdef close(self, code, str reason)
     cpdef end(self)
     cdef _gone(self)
 

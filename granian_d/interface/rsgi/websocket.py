@@ -17,10 +17,11 @@ from granian_d.http import session as sessions
 from granian_d.interface.acts import Act, nobody, wake, without
 from granian_d.interface.ending import FORBIDDEN, NORMAL, has_gone, refuse
 from granian_d.interface.rsgi.faults import ProtocolClosed, ProtocolError
+from granian_d.interface.rsgi.headers import encode_headers
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Iterable
 
     from granian_d.http.session import Session
     from granian_d.interface.acts import Waiters
@@ -49,18 +50,33 @@ class WebsocketMessage:
         kind: a WebsocketMessageType.
     """
 
-    __slots__ = ("_data", "kind")
+    __slots__ = ("_content", "kind")
 
-    def __init__(self, kind: WebsocketMessageType, data: bytes | str | None = None) -> None:
+    def __init__(
+        self, kind: WebsocketMessageType, content: bytes | str | tuple[int, str] | None = None
+    ) -> None:
         self.kind = kind
-        self._data = data
+        self._content = content  # of a Close its code and reason
 
     @property
     def data(self) -> bytes | str:
         """What was sent; a message of kind `close` has none."""
-        if self._data is None:
-            raise AttributeError("a message of the kind `close` has no data")
-        return self._data
+        content = self._content
+        if not isinstance(content, (bytes, str)):
+            raise AttributeError(  # noqa: TRY004 - it has none, and `hasattr` says so
+                "a message of the kind `close` has no data"
+            )
+        return content
+
+    @property
+    def code(self) -> int | None:
+        """Of a Close, 1005 if it had none; None of other kinds. Not of RSGI: granian-d's own."""
+        return self._content[0] if isinstance(self._content, tuple) else None
+
+    @property
+    def reason(self) -> str | None:
+        """Of a Close, "" if it had none; None of other kinds. Not of RSGI: granian-d's own."""
+        return self._content[1] if isinstance(self._content, tuple) else None
 
 
 class WebsocketTransport:
@@ -132,7 +148,7 @@ class WebsocketTransport:
             self._ended = True
             if error.code == sessions.ABNORMAL:
                 raise self._gone() from None
-            return WebsocketMessage(_CLOSE)
+            return WebsocketMessage(_CLOSE, (error.code, error.reason))
         if data is None:
             return None
         return WebsocketMessage(_STRING if type(data) is str else _BYTES, data)
@@ -177,10 +193,10 @@ class WebsocketTransport:
         if self._session.state == _CLOSED and not self._closed:
             raise self._gone()
 
-    def close(self) -> None:
+    def close(self, code: int, reason: str) -> None:
         """Say Close. What the peer has sent before it does so, too, is still received."""
         if not self._closed:
-            self._session.close(NORMAL)
+            self._session.close(code, reason)
             self._closed = True
 
     def end(self) -> None:
@@ -214,10 +230,24 @@ class WebsocketProtocol:
         self._refused = False
         self._transport: WebsocketTransport | None = None
 
-    async def accept(self) -> WebsocketTransport:
-        """Accept it.
+    @property
+    def subprotocols(self) -> tuple[str, ...]:
+        """Those that the peer offers, as it prefers them. Not of RSGI: granian-d's own."""
+        return self._session.subprotocols
+
+    async def accept(
+        self, subprotocol: str | None = None, headers: Iterable[tuple[str, str]] | None = None
+    ) -> WebsocketTransport:
+        """Accept it. The arguments are not of RSGI, but granian-d's own.
+
+        Args:
+            subprotocol: one of those that are offered.
+            headers: further ones for the response to the handshake; what cannot be sent is
+                dropped, as in other responses.
 
         Raises:
+            InvalidResponse: the subprotocol was not offered, or a header must not go out; it can
+                still be accepted.
             ProtocolClosed: the peer has gone.
             ProtocolError: it has been accepted before, or closed.
         """
@@ -226,27 +256,31 @@ class WebsocketProtocol:
         if has_gone(self._session):
             raise ProtocolClosed
         try:
-            self._session.accept(None, ())
+            self._session.accept(subprotocol, () if headers is None else encode_headers(headers))
         except Disconnected:
             raise ProtocolClosed from None
         self._transport = WebsocketTransport(self._session, self._loop)
         return self._transport
 
-    def close(self, status: int | None = None) -> None:
+    def close(self, status: int | None = None, reason: str = "") -> None:
         """End it; nothing happens if it has ended.
 
         Args:
-            status: of the HTTP response that refuses it, 403 if None. An accepted one is closed
-                with 1000, whatever it says.
+            status: of the HTTP response that refuses it, 403 if None. Of an accepted one the code
+                to close with; a status of HTTP says nothing there and means 1000, as None does.
+            reason: to close with, at most 123 bytes. Of a refusal its text. With codes, it is not
+                of RSGI, but granian-d's own.
 
         Raises:
-            InvalidResponse: there is no such status; nothing was sent.
+            InvalidResponse: there is no such status or code, or the reason is too long; nothing
+                was sent.
         """
         if self._transport is not None:
-            self._transport.close()
+            code = NORMAL if status is None or status < NORMAL else status
+            self._transport.close(code, reason)
         elif not self._refused and not has_gone(self._session):
             try:
-                refuse(self._session.exchange, FORBIDDEN if status is None else status)
+                refuse(self._session.exchange, FORBIDDEN if status is None else status, reason)
             except Disconnected:
                 self._session.exchange.abort()
             self._refused = True

@@ -72,6 +72,17 @@ class TestWhole:
         exchange = serve(calling("response_str", status=404, headers=[], body="no"))
         assert (exchange.status, exchange.body) == (404, b"no")
 
+    @pytest.mark.parametrize(
+        ("name", "body"), [("response_str", b"bytes"), ("response_bytes", "text")]
+    )
+    def test_bodies_of_the_other_kind(self, serve, name, body) -> None:
+        async def app(scope, protocol):
+            with pytest.raises(TypeError):
+                getattr(protocol, name)(200, [], body)
+            protocol.response_empty(204)
+
+        assert serve(app).status == 204
+
     def test_bad_headers_are_dropped(self, serve) -> None:
         exchange = serve(calling("response_empty", 200, [("a b", "1"), ("c", "\n"), ("d", "4")]))
         assert exchange.fields == [(b"d", b"4")]
@@ -284,6 +295,65 @@ class TestStream:
 
         exchange = serve(app, MemoryExchange(room_bytes=10), script)
         assert len(exchange.body) == 60
+
+    def test_closed(self, serve) -> None:
+        async def app(scope, protocol):
+            transport = protocol.response_stream()
+            await transport.send_str("x")
+            transport.close()
+            transport.close()
+            assert exchange.state_name == "finished"  # and the application goes on
+            with pytest.raises(ProtocolError):
+                await transport.send_str("y")
+
+        exchange = MemoryExchange()
+        serve(app, exchange)
+        assert (exchange.body, exchange.crashes) == (b"x", [])
+
+    def test_closed_at_the_end_of_a_block(self, serve) -> None:
+        async def app(scope, protocol):
+            async with protocol.response_stream() as transport:
+                await transport.send_str("x")
+            assert exchange.state_name == "finished"
+            with pytest.raises(ProtocolError):
+                await transport.send_bytes(b"y")
+
+        exchange = MemoryExchange()
+        serve(app, exchange)
+        assert (exchange.body, exchange.crashes) == (b"x", [])
+
+    @pytest.mark.parametrize(("parts", "end"), [([], (500, "finished")), (["x"], (200, "aborted"))])
+    def test_an_error_in_the_block(self, serve, parts, end) -> None:
+        """What is caught outside must not pass for a complete answer."""
+
+        async def app(scope, protocol):
+            with pytest.raises(ZeroDivisionError):
+                async with protocol.response_stream() as transport:
+                    for part in parts:
+                        await transport.send_str(part)
+                    raise ZeroDivisionError
+
+        exchange = serve(app)
+        assert (exchange.status, exchange.state_name) == end
+
+    def test_closed_too_early(self, serve) -> None:
+        async def app(scope, protocol):
+            transport = protocol.response_stream(200, [("content-length", "2")])
+            await transport.send_str("x")
+            with pytest.raises(InvalidResponse):
+                transport.close()
+
+        assert serve(app).state_name == "aborted"
+
+    def test_closed_after_the_peer_has_gone(self, serve) -> None:
+        async def app(scope, protocol):
+            async with protocol.response_stream() as transport:
+                exchange.lose()
+            transport.close()
+
+        exchange = MemoryExchange()
+        serve(app, exchange)
+        assert (exchange.state_name, exchange.crashes) == ("aborted", [])
 
     @pytest.mark.parametrize("moment", ["before", "waiting"])
     def test_the_peer_leaves(self, serve, moment) -> None:

@@ -91,6 +91,30 @@ class TestAccepting:
         assert session.sends == ["grüß dich", b"\0\xff", "", b""]
         assert session.crashes == session.closes == []
 
+    def test_with_subprotocol_and_headers(self, converse) -> None:
+        async def app(scope, protocol):
+            assert protocol.subprotocols == ("chat", "superchat")
+            await protocol.accept("superchat", [("x-room", "7"), ("x-bad\n", "dropped")])
+
+        session = converse(app, MemorySession(subprotocols=("chat", "superchat")))
+        assert session.accepted == ("superchat", [(b"x-room", b"7")])
+
+    def test_by_name(self, converse) -> None:
+        async def app(scope, protocol):
+            assert protocol.subprotocols == ()
+            await protocol.accept(headers=[("x-room", "7")], subprotocol=None)
+
+        assert converse(app).accepted == (None, [(b"x-room", b"7")])
+
+    @pytest.mark.parametrize("arguments", [("chat",), (None, [("sec-websocket-protocol", "chat")])])
+    def test_with_what_must_not_go_out(self, converse, arguments) -> None:
+        async def app(scope, protocol):
+            with pytest.raises(InvalidResponse):
+                await protocol.accept(*arguments)
+            await protocol.accept()  # nothing has changed
+
+        assert converse(app).accepted == (None, [])
+
     def test_once(self, converse) -> None:
         async def app(scope, protocol):
             assert isinstance(protocol, WebsocketProtocol)
@@ -140,20 +164,46 @@ class TestClosing:
 
         assert converse(app).accepted == (None, [])
 
-    @pytest.mark.parametrize("status", [None, 403, 4000])
-    def test_an_accepted_one(self, converse, status) -> None:
-        """The status is no code to close with; RSGI has none."""
+    def test_refuses_with_a_reason(self, converse) -> None:
+        async def app(scope, protocol):
+            protocol.close(401, reason="qui\xe9n?")
 
+        session = converse(app)
+        assert session.answer == (401, b"qui\xc3\xa9n?", "finished")
+        assert session.exchange.fields == [(b"content-type", b"text/plain; charset=utf-8")]
+
+    @pytest.mark.parametrize(
+        ("arguments", "sent"),
+        [
+            ((), (1000, "")),
+            ((403,), (1000, "")),  # for who wrote it as RSGI has it: one status for both moments
+            ((1001,), (1001, "")),
+            ((4000, "bye"), (4000, "bye")),
+            ((None, "bye"), (1000, "bye")),
+        ],
+    )
+    def test_an_accepted_one(self, converse, arguments, sent) -> None:
         async def app(scope, protocol):
             transport = await protocol.accept()
-            protocol.close(status)
-            protocol.close(status)
+            protocol.close(*arguments)
+            protocol.close(*arguments)
             for send in (transport.send_str("x"), transport.send_bytes(b"x")):
                 with pytest.raises(ProtocolError):
                     await send
 
         session = converse(app)
-        assert (session.closes, session.sends) == ([(1000, "")], [])
+        assert (session.closes, session.sends) == ([sent], [])
+
+    @pytest.mark.parametrize("arguments", [(1005,), (2999,), (5000,), (1000, "x" * 124)])
+    def test_with_what_is_no_code(self, converse, arguments) -> None:
+        async def app(scope, protocol):
+            transport = await protocol.accept()
+            with pytest.raises(InvalidResponse):
+                protocol.close(*arguments)
+            await transport.send_str("nothing has changed")
+
+        session = converse(app)
+        assert (session.closes, session.sends) == ([(1000, "")], ["nothing has changed"])
 
     def test_messages_still_come_until_the_peer_closes(self, converse) -> None:
         async def app(scope, protocol):
@@ -179,6 +229,8 @@ class TestReceiving:
             assert close.kind is WebsocketMessageType.close
             assert [message.kind for message in (string, octets, close)] == [2, 1, 0]
             assert not hasattr(close, "data")
+            assert (close.code, close.reason) == (1005, "")
+            assert {(m.code, m.reason) for m in (string, octets)} == {(None, None)}
             for _ in range(2):
                 with pytest.raises(ProtocolClosed):
                     await transport.receive()
@@ -195,7 +247,9 @@ class TestReceiving:
     @pytest.mark.parametrize("code", [1000, 1005, 1001, 1012, 4000])
     def test_a_close(self, converse, code) -> None:
         async def steps(transport):
-            assert (await transport.receive()).kind == WebsocketMessageType.close
+            message = await transport.receive()
+            assert message.kind == WebsocketMessageType.close
+            assert (message.code, message.reason) == (code, "")
 
         async def script(session):
             await session.until(lambda: session._on_readable)
