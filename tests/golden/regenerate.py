@@ -17,6 +17,7 @@ from granian_d.settings.manual import granian_toml
 from granian_d.settings.reference import reference
 from granian_d.settings.render import sample
 from granian_d.settings.usage import NARROWEST, WIDEST, help_text
+from tests.parity import gaps
 from tests.parity import page as from_granian
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ FACES: dict[str, Callable[[], str]] = {
     "docs/settings.md": reference,
     "docs/doctor.md": page.render,
     "docs/from-granian.md": from_granian.render,
+    "docs/gaps.md": gaps.render,
     "systemd/granian-d.catalog": catalog.render,
     "docs/signals.md": manual.signals_page,
     "packaging/man/granian-d.8": manual.granian_d_page,
