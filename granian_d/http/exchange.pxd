@@ -14,6 +14,7 @@ cdef class Exchange:
     cdef public object observer
     cdef public int state
     cdef public int status
+    cdef public long long received_bytes
     cdef public long long sent_bytes
     cdef public long long started_ns
     cdef public bint gone

@@ -75,6 +75,7 @@ class Exchange:
         observer: is told when the exchange ends.
         state: of the response, a constant of `http.states`.
         status: of the response, 0 before `start`.
+        received_bytes: of the request's body so far.
         sent_bytes: of the response's body so far.
         started_ns: CLOCK_MONOTONIC at the end of the request's head, in nanoseconds.
         gone: the peer has closed its sending side. It may still read (a half-closed client), so
@@ -92,6 +93,7 @@ class Exchange:
         "head",
         "observer",
         "peer",
+        "received_bytes",
         "sent_bytes",
         "started_ns",
         "state",
@@ -104,6 +106,7 @@ class Exchange:
         self.observer = observer
         self.state = states.AWAITED
         self.status = 0
+        self.received_bytes = 0
         self.sent_bytes = 0
         self.started_ns = monotonic_ns()
         self.gone = False
@@ -295,6 +298,7 @@ class Exchange:
         if self._parts is None:
             self._parts = deque()
         self._parts.append(part)
+        self.received_bytes += len(part)
         self._wake_reader()
 
     def feed_end(self) -> None:

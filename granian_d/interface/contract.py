@@ -32,6 +32,8 @@ class Context(NamedTuple):
         debug: what an application says for debugging is wanted.
         lifespan_at_leave: its shutdown is told to the application when the worker is to leave, and
             not after the last exchange.
+        pool_row: five words in which a pool of threads tells how it fares (interface.wsgi.pool);
+            None where nobody looks.
         turn: between its begin and end nothing runs but engines and this interface; None where
             there are no such times.
     """
@@ -46,6 +48,7 @@ class Context(NamedTuple):
     lifespan_at_leave: bool = False
     clock_ns: Callable[[], int] = now_ns
     turn: Turn | None = None
+    pool_row: memoryview | None = None
 
 
 class Interface(Protocol):

@@ -14,6 +14,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from granian_d.control.channel import Channel, Drain, Fork, Post
+from granian_d.observe.scoreboard import PID
 from granian_d.supervisor import child
 from granian_d.supervisor.child import UNBORN, Child
 from granian_d.supervisor.vocabulary import (
@@ -110,6 +111,13 @@ class Nursery:
         else:
             self.pids[number] = one.pid
 
+    def let_go(self) -> None:
+        """In a child: nobody here is its own."""
+        for sibling in self.everybody().values():
+            sibling.close()
+        for order in self._orders:
+            order.channel.close()
+
     @property
     def expecting(self) -> bool:
         """A worker is on its way of which only its mold knows who it is."""
@@ -141,7 +149,7 @@ class Nursery:
         self._house.report(Report("mold_spawned", {"generation": generation, "pid": pid}))
 
     def _fork_worker(self, command: Spawn) -> None:
-        row = self._house.scoreboard.take()
+        row = self._house.scoreboard.take(command.slot, command.generation)
         try:
             born = self._fork(command.worker, command.slot, command.generation, row)
         except OSError:
@@ -158,10 +166,6 @@ class Nursery:
 
         def live() -> int:
             ours.close()
-            for sibling in self.everybody().values():
-                sibling.close()
-            for order in self._orders:
-                order.channel.close()
             return self._house.live(plan, post)
 
         try:
@@ -182,7 +186,7 @@ class Nursery:
         _, listening, _ = self._house.supplies(generation)
         ours, theirs = Channel.pair()
         try:
-            row = self._house.scoreboard.take()
+            row = self._house.scoreboard.take(slot, generation)
         except OSError:
             ours.close()
             theirs.close()
@@ -246,6 +250,7 @@ class Nursery:
         return True
 
     def _report_birth(self, born: Child) -> None:
+        self._house.scoreboard.row(born.row)[PID] = born.pid
         self._house.report(Report("worker_spawned", {"worker": born.slot, "pid": born.pid}))
 
     def become_mold(self, number: int) -> bool:

@@ -7,6 +7,7 @@ from granian_d.http.ticks cimport now_ns
 from granian_d.worker.last_request cimport LastRequest
 
 cdef Py_ssize_t _ACTIVE, _REQUESTS, _CRASHED, _REFUSED, _SENT_BYTES, _LATENCY_NS, _CALMED
+cdef Py_ssize_t _RECEIVED_BYTES, _ANSWERS, _OTHER, _CONVERSATIONS, _CONVERSED
 cdef Py_ssize_t _HISTOGRAM, _BUCKETS, _SHIFT
 
 

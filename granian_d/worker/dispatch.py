@@ -32,6 +32,11 @@ _REFUSED: Final = scoreboard.REFUSED
 _SENT_BYTES: Final = scoreboard.SENT_BYTES
 _LATENCY_NS: Final = scoreboard.LATENCY_NS
 _CALMED: Final = scoreboard.CALMED
+_RECEIVED_BYTES: Final = scoreboard.RECEIVED_BYTES
+_ANSWERS: Final = scoreboard.ANSWERS_0XX
+_OTHER: Final = scoreboard.ANSWERS_6XX - scoreboard.ANSWERS_0XX
+_CONVERSATIONS: Final = scoreboard.CONVERSATIONS
+_CONVERSED: Final = scoreboard.CONVERSED
 _HISTOGRAM: Final = len(scoreboard.COLUMNS)
 _BUCKETS: Final = scoreboard.BUCKETS
 _SHIFT: Final = scoreboard.BUCKET_SHIFT
@@ -86,6 +91,7 @@ class Dispatch(Observer):
 
     def converse(self, session: Session) -> None:
         """Have the application accept a conversation, or refuse it."""
+        self._row[_CONVERSATIONS] += 1
         if self._peer_of is not None:
             exchange = session.exchange
             exchange.peer = self._peer_of(exchange.head, exchange.peer)
@@ -102,8 +108,13 @@ class Dispatch(Observer):
         row[_ACTIVE] -= 1
         row[_REQUESTS] += 1
         row[_SENT_BYTES] += exchange.sent_bytes
+        row[_RECEIVED_BYTES] += exchange.received_bytes
+        row[_ANSWERS + min(exchange.status // 100, _OTHER)] += 1
         if not exchange.head.protocol:  # the length of a conversation is no latency
             self._time(exchange)
+        else:
+            row[_CONVERSATIONS] -= 1
+            row[_CONVERSED] += 1
         if self._access_log is not None:
             self._access_log.write(exchange)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from granian_d.engine.negotiate import plain, secured
 from granian_d.errors import ConfigError
+from granian_d.observe.scoreboard import CONNECTIONS_FAILED
 from granian_d.transport.contract import Door
 
 if TYPE_CHECKING:
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
     from granian_d.control.channel import Post
     from granian_d.engine.contract import EndpointMaker
     from granian_d.http.message import Peer
-    from granian_d.observe.log import Log
     from granian_d.plan import DaemonPlan, ListenerPlan, TlsPlan
+    from granian_d.worker.desk import Desk
 
 
 # Imported where a plan has a use for them: in the master, so that its workers share them.
@@ -65,13 +66,14 @@ class Doors:
         contexts: of OpenSSL, or None.
     """
 
-    __slots__ = ("_log", "_plan", "_secured", "all", "contexts")
+    __slots__ = ("_log", "_plan", "_row", "_secured", "all", "contexts")
 
     def __init__(
-        self, plan: DaemonPlan, post: Post, log: Log, loop: asyncio.AbstractEventLoop
+        self, plan: DaemonPlan, post: Post, desk: Desk, loop: asyncio.AbstractEventLoop
     ) -> None:
         self._plan = plan.tls
-        self._log = log
+        self._log = desk.log
+        self._row = desk.row
         self._secured: Any = None
         self.contexts = post.contexts
         if plan.tls is not None:
@@ -107,4 +109,5 @@ class Doors:
 
     def _failed(self, peer: Peer, reason: str) -> None:
         client = peer.client[0] if peer.client else "a local peer"
+        self._row[CONNECTIONS_FAILED] += 1
         self._log.event("tls_failed", client=client, reason=reason)

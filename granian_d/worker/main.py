@@ -34,7 +34,7 @@ from granian_d.http.turn import Turn
 from granian_d.interface import alias, registry
 from granian_d.interface.contract import Context
 from granian_d.interface.shape import refuse_misfit
-from granian_d.observe.scoreboard import CONNECTIONS
+from granian_d.observe.scoreboard import ACCEPTED, BLOCKING, CONNECTIONS, CONNECTIONS_FAILED
 from granian_d.transport.accept import Acceptor
 from granian_d.transport.choose import make_connections, preload
 from granian_d.transport.deadlines import Deadlines
@@ -237,6 +237,7 @@ def _make_interface(
         turn=turn,
         debug=worker.debug,
         lifespan_at_leave=worker.lifespan_at_signal,
+        pool_row=row[BLOCKING],
     )
     return registry.load(worker.interface)(application, context)
 
@@ -282,7 +283,7 @@ class _Worker:
             self._connections_changed,
             turn,
         )
-        self._doors = doors.Doors(plan, post, desk.log, loop)
+        self._doors = doors.Doors(plan, post, desk, loop)
         self._acceptor = Acceptor(
             loop,
             self._doors.all,
@@ -382,11 +383,13 @@ class _Worker:
             self._drain.order(terms, self._idle_s)
 
     def _connections_changed(self, count: int) -> None:
+        self._desk.row[ACCEPTED] += count > self._desk.row[CONNECTIONS]  # it changes by one
         self._desk.row[CONNECTIONS] = count
         self._acceptor.count_changed(count)
         self._drain.look()
 
     def _accept_failed(self, error: OSError) -> None:
+        self._desk.row[CONNECTIONS_FAILED] += 1
         self._desk.log.event("accept_failed", reason=error.strerror or str(error))
 
     def _loop_error(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

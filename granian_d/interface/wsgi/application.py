@@ -42,7 +42,10 @@ class WsgiApplication:
             multiprocess=context.multiprocess,
         )
         self._pool = Pool(
-            context.blocking_threads, context.blocking_threads_idle_timeout_s, context.loop
+            context.blocking_threads,
+            context.blocking_threads_idle_timeout_s,
+            context.loop,
+            context.pool_row,
         )
         self.notes: list[str] = []
 

@@ -13,11 +13,18 @@ import threading
 from collections import deque
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from time import monotonic_ns
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
+
+
+# The words in which it tells how it fares, where somebody looks: threads; jobs that wait for one;
+# in nanoseconds and in sum: threads without a job, in one, and jobs from `submit` to their begin.
+THREADS, QUEUE, IDLE_NS, BUSY_NS, WAIT_NS = range(5)
+_UNSEEN: Final = 5
 
 
 class Pool:
@@ -27,6 +34,7 @@ class Pool:
         most: how many threads there may be.
         idle_timeout_s: a thread without a job for that long ends.
         loop: whose thread gives the jobs.
+        told: words in which it tells how it fares; what threads have done, when it is done.
 
     Attributes:
         pending: jobs that run or wait. Only the loop's thread adds to it, so where that finds 0
@@ -44,17 +52,25 @@ class Pool:
         "_most",
         "_on_quiet",
         "_threads",
+        "_told",
         "pending",
     )
 
-    def __init__(self, most: int, idle_timeout_s: float, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        most: int,
+        idle_timeout_s: float,
+        loop: asyncio.AbstractEventLoop,
+        told: memoryview | None = None,
+    ) -> None:
+        self._told: memoryview | list[int] = [0] * _UNSEEN if told is None else told
         self._most = most
         self._idle_timeout_s = idle_timeout_s
         self._loop = loop
         self._lock = threading.Lock()  # over everything below
         self._threads: set[_Thread] = set()
         self._idle: list[_Thread] = []
-        self._backlog: deque[Callable[[], None]] = deque()
+        self._backlog: deque[tuple[Callable[[], None], int]] = deque()  # and when it was given
         self._made = 0
         self._closing = False
         self.pending = 0
@@ -69,17 +85,36 @@ class Pool:
         with self._lock:
             self.pending += 1
             if self._idle:
-                thread = self._idle.pop()
-                thread.job = job
-                thread.wake.release()
+                self._wake(job)
                 return
             if len(self._threads) >= self._most:
-                self._backlog.append(job)
+                self._put_back(job)
                 return
             self._made += 1
             thread = _Thread(self, job, f"wsgi-{self._made}")
-            self._threads.add(thread)
+            self._add(thread)
         self._start(thread, job)
+
+    def _wake(self, job: Callable[[], None]) -> None:
+        """Have an idle thread run a job; has the lock."""
+        thread = self._idle.pop()
+        thread.job = job
+        now_ns = thread.given_ns = monotonic_ns()
+        self._told[IDLE_NS] += now_ns - thread.idle_ns
+        thread.wake.release()
+
+    def _put_back(self, job: Callable[[], None]) -> None:
+        """Have the next thread that is free run a job; has the lock."""
+        self._backlog.append((job, monotonic_ns()))
+        self._told[QUEUE] = len(self._backlog)
+
+    def _add(self, thread: _Thread) -> None:
+        self._threads.add(thread)
+        self._told[THREADS] = len(self._threads)
+
+    def _discard(self, thread: _Thread) -> None:
+        self._threads.discard(thread)
+        self._told[THREADS] = len(self._threads)
 
     def _start(self, thread: _Thread, job: Callable[[], None]) -> None:
         """Start a thread; where the system gives no more, its job waits for one that lives.
@@ -91,13 +126,11 @@ class Pool:
             thread.start()
         except RuntimeError:
             with self._lock:
-                self._threads.discard(thread)
+                self._discard(thread)
                 if self._idle:
-                    other = self._idle.pop()
-                    other.job = job
-                    other.wake.release()
+                    self._wake(job)
                 elif self._threads:
-                    self._backlog.append(job)
+                    self._put_back(job)
                 else:
                     self.pending -= 1
                     raise
@@ -137,28 +170,33 @@ class Pool:
 
     # --- in the threads ----------------------------------------------------------------------
 
-    def next_job(self, thread: _Thread) -> Callable[[], None] | None:
+    def next_job(self, thread: _Thread, began_ns: int) -> Callable[[], None] | None:
         """One job of `thread` is done: wait for the next one; None when it is to end."""
         with self._lock:
             self.pending -= 1
+            thread.idle_ns = monotonic_ns()
+            self._told[WAIT_NS] += began_ns - thread.given_ns
+            self._told[BUSY_NS] += thread.idle_ns - began_ns
             if self._backlog:
-                return self._backlog.popleft()
+                job, thread.given_ns = self._backlog.popleft()
+                self._told[QUEUE] = len(self._backlog)
+                return job
             if not self.pending:
                 self._tell_quiet()
             if self._closing:
-                self._threads.discard(thread)
+                self._discard(thread)
                 return None
             self._idle.append(thread)
         if not thread.wake.acquire(timeout=self._idle_timeout_s):
             with self._lock:
                 if thread in self._idle:
                     self._idle.remove(thread)
-                    self._threads.discard(thread)
+                    self._discard(thread)
                     return None
             thread.wake.acquire()  # it was chosen just after its time was up
         if thread.job is None:
             with self._lock:
-                self._threads.discard(thread)
+                self._discard(thread)
         return thread.job
 
     def _tell_quiet(self) -> None:
@@ -175,6 +213,8 @@ class _Thread(threading.Thread):
         super().__init__(name=name, daemon=True)
         self._pool = pool
         self.job: Callable[[], None] | None = job
+        self.given_ns = monotonic_ns()  # its job, to the pool
+        self.idle_ns = 0  # it has been without one since then
         self.wake = threading.Lock()
         self.wake.acquire()  # released by whoever has something for this thread
 
@@ -182,10 +222,11 @@ class _Thread(threading.Thread):
         """Do one job after the other."""
         job = self.job
         while job is not None:
+            began_ns = monotonic_ns()
             job()
             # An idle thread must not hold on to its last request.
             job = self.job = None
-            job = self.job = self._pool.next_job(self)
+            job = self.job = self._pool.next_job(self, began_ns)
 
 
 def _resolve(future: asyncio.Future[None]) -> None:

@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from granian_d.interface.wsgi import pool
 from granian_d.observe import scoreboard
 from granian_d.observe.scoreboard import (
     ACCEPTED,
@@ -13,6 +14,7 @@ from granian_d.observe.scoreboard import (
     BEAT_NS,
     COLUMNS,
     CONNECTIONS,
+    FACTS,
     GAUGES,
     HEALTHS,
     REQUESTS,
@@ -36,6 +38,28 @@ def test_columns_are_numbered_as_they_are_named():
     assert set(COLUMNS) >= GAUGES
     assert TEXT + TEXT_WORDS <= WORDS
     assert WORDS * 8 % 64 == 0, "rows share no cache line"
+
+
+def test_facts_are_numbered_as_they_are_named(board):
+    for number, name in enumerate(FACTS):
+        assert getattr(scoreboard, name.upper()) == number
+    board.facts[len(FACTS) - 1] = 7
+    assert board.copy().facts[len(FACTS) - 1] == 7
+    assert [board.total(column, []) for column in range(len(COLUMNS))] == [0] * len(COLUMNS)
+
+
+def test_the_pool_for_wsgi_finds_its_words(board):
+    words = board.row(board.take())[scoreboard.BLOCKING]
+    named = (pool.THREADS, pool.QUEUE, pool.IDLE_NS, pool.BUSY_NS, pool.WAIT_NS)
+    columns = COLUMNS[scoreboard.BLOCKING]
+    assert [columns[word].removeprefix("blocking_") for word in named] == [
+        "threads",
+        "queue",
+        "idle_ns",
+        "busy_ns",
+        "wait_ns",
+    ]
+    assert len(words) == len(named)
 
 
 def test_rows_do_not_overlap(board):
@@ -161,3 +185,66 @@ def test_what_another_release_has_made_is_refused(board, fault):
         os.pwrite(fd, b"\1", 7)
     with pytest.raises(ValueError, match=fault):
         Scoreboard(fd)
+
+
+# --- by slot, and copies --------------------------------------------------------------------------
+
+
+def test_a_slot_keeps_what_its_workers_have_counted(board):
+    first, second, other = board.take(1, 1), board.take(1, 2), board.take(2, 1)
+    board.row(first)[REQUESTS], board.row(second)[REQUESTS], board.row(other)[REQUESTS] = 5, 7, 11
+    board.row(second)[CONNECTIONS] = 3
+    board.release(first)
+    copy = board.copy()
+    assert list(copy.workers) == [1, 2]
+    assert copy.of_slot(1, REQUESTS) == 12
+    assert copy.of_slot(1, CONNECTIONS) == 3
+    assert copy.of_slot(2, REQUESTS) == 11
+    assert copy.total(REQUESTS) == board.total(REQUESTS, [second, other]) == 23
+
+
+def test_a_copy_is_of_its_moment(board):
+    index = board.take(1, 1)
+    copy = board.copy()
+    board.row(index)[REQUESTS] = 5
+    board.release(index)
+    assert copy.total(REQUESTS) == 0
+    assert (board.copy().workers, board.copy().total(REQUESTS)) == ({}, 5)
+
+
+def test_a_copy_is_never_of_half_a_change(board):
+    """Somebody copies while workers come, count and go: nothing is there twice, or not at all."""
+    before = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        for _ in range(2000):
+            index = board.take(1, 1)
+            board.row(index)[REQUESTS] = 1
+            board.release(index)
+        os._exit(0)
+    seen = [0]
+    while os.waitpid(pid, os.WNOHANG) == (0, 0):
+        seen.append(board.copy().total(REQUESTS))
+    seen.append(board.copy().total(REQUESTS))
+    assert os.getpid() == before
+    assert seen == sorted(seen)
+    assert seen[-1] == 2000
+
+
+def test_who_folded_and_was_killed_leaves_no_riddle(board):
+    os.pwrite(board.fd, (1).to_bytes(8, "little"), scoreboard._FOLDS * 8)
+    successor = Scoreboard(os.dup(board.fd))
+    index = successor.take(1, 1)
+    successor.row(index)[REQUESTS] = 4
+    assert successor.copy().total(REQUESTS) == 4
+    assert successor._words[scoreboard._FOLDS] % 2 == 0
+
+
+def test_an_application_that_scribbles_on_its_row_harms_nobody_else(board):
+    index, other = board.take(1, 1), board.take(2, 1)
+    board.row(other)[REQUESTS] = 3
+    for word in range(WORDS):
+        board.row(index)[word] = 2**62
+    assert list(board.copy().workers) == [2]
+    board.release(index)
+    assert board.copy().of_slot(2, REQUESTS) == 3

@@ -98,14 +98,62 @@ def test_an_exchange_from_begin_to_end(desk):
     desk.dispatch.observer.finished(two)
     latency_ns = desk.counted["latency_ns"]
     assert latency_ns > 1_000_000_000
-    assert desk.counted == {"active": 1, "requests": 1, "sent_bytes": 7, "latency_ns": latency_ns}
+    assert desk.counted == {
+        "active": 1,
+        "requests": 1,
+        "sent_bytes": 7,
+        "answers_4xx": 1,
+        "latency_ns": latency_ns,
+    }
     desk.dispatch.observer.finished(one)
     latency_ns = desk.counted["latency_ns"]
-    assert desk.counted == {"requests": 2, "sent_bytes": 12, "latency_ns": latency_ns}
+    assert desk.counted == {
+        "requests": 2,
+        "sent_bytes": 12,
+        "answers_2xx": 1,
+        "answers_4xx": 1,
+        "latency_ns": latency_ns,
+    }
     assert sum(desk.latencies) == 2
     assert sum(desk.latencies[16:18]) == 1  # 2**16 and 2**17 times 16.384 us: around a second
     assert desk.access_lines == (["/2 404 7", "/1 200 5"] if desk.with_access_log else [])
     assert desk.logged == []
+
+
+@pytest.mark.parametrize(
+    ("status", "column"),
+    [
+        *((0, "0xx"), (101, "1xx"), (299, "2xx"), (304, "3xx"), (499, "4xx"), (500, "5xx")),
+        *((600, "6xx"), (700, "6xx"), (999, "6xx")),
+    ],
+)
+def test_answers_are_counted_by_their_status(desk, status, column):
+    one = exchange(desk, status=status)
+    desk.dispatch.observer.began(one)
+    desk.dispatch.observer.finished(one)
+    answers = {name for name in desk.counted if name.startswith("answers")}
+    assert answers == {f"answers_{column}"}
+
+
+def test_what_a_request_brings_is_counted_when_it_is_over(desk):
+    one = exchange(desk)
+    desk.dispatch.observer.began(one)
+    one.feed(b"12345")
+    one.feed(b"678")
+    assert "received_bytes" not in desk.counted
+    desk.dispatch.observer.finished(one)
+    assert desk.counted["received_bytes"] == 8
+
+
+def test_a_conversation_from_begin_to_end(desk):
+    one = exchange(desk, status=101)
+    one.head.protocol = "websocket"
+    desk.dispatch.observer.began(one)
+    desk.dispatch.converse(Session(one))
+    assert desk.counted == {"active": 1, "conversations": 1}
+    desk.dispatch.observer.finished(one)
+    assert desk.counted == {"requests": 1, "answers_1xx": 1, "conversed": 1, "sent_bytes": 5}
+    assert sum(desk.latencies) == 0
 
 
 def test_a_fault_of_the_application(desk):
