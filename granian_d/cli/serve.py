@@ -24,13 +24,14 @@ from granian_d.observe.scoreboard import Scoreboard
 from granian_d.plan import LogPlan
 from granian_d.supervisor import loop
 from granian_d.supervisor.handover import VARIABLE
-from granian_d.supervisor.os_calls import Launch
+from granian_d.supervisor.launch import Launch
 from granian_d.systemd import fdstore
 from granian_d.systemd.activation import take_sockets
 from granian_d.systemd.fdstore import FdStore
 from granian_d.systemd.notify import Notifier
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Mapping, Sequence
 
     from granian_d.control.channel import Post
@@ -46,6 +47,7 @@ STDIN: Final = 0
 STDOUT: Final = 1
 PRESSURE: Final = "MEMORY_PRESSURE_WATCH"
 PRESSURE_ROOM: Final = "granian_d.systemd.pressure"
+EXPORTER: Final = "granian_d.worker.exporter"
 LOG_CONFIG: Final = "granian_d.observe.log_config"
 # Forms of the access log: only the one that is wanted has memory.
 ACCESS: Final = {
@@ -181,7 +183,7 @@ def check_command(
 
 
 class Runtime:
-    """What the master borrows: see supervisor.os_calls.Runtime."""
+    """What the master borrows: see supervisor.launch.Runtime."""
 
     def __init__(
         self, arguments: Sequence[str], inherited: Sequence[str], scoreboard: Scoreboard
@@ -281,6 +283,8 @@ class Runtime:
         import_module("granian_d.worker.main").prepare(plan)
         if plan.access_log.enabled:
             import_module(ACCESS[_access_form(plan)][0])
+        if plan.metrics is not None:
+            import_module(EXPORTER)
         import_module("granian_d.worker.memory").share()
 
     def adopt_orphans(self) -> None:
@@ -296,6 +300,17 @@ class Runtime:
             return error.exit_code
         worker = import_module("granian_d.worker.main")
         code: int = worker.run(plan, post, partial(self._furnish, plan))
+        return code
+
+    def export(self, plan: DaemonPlan, listener: socket.socket, master_pid: int) -> int:
+        """Be the exporter of metrics."""
+        setproctitle(f"granian-d: metrics [{plan.master.process_name}]")
+        if self._sink is not None:
+            self._sink.close()  # another process's, as below
+        self._sink = _open_journal() if self._journal else None
+        exporter = import_module(EXPORTER)
+        log = self._log(plan, {})
+        code: int = exporter.run(plan, listener, master_pid, log, self.scoreboard)
         return code
 
     def _furnish(self, plan: DaemonPlan, post: Post) -> Desk:

@@ -45,6 +45,9 @@ def _head(report: dict[str, Any]) -> Iterator[str]:
     )
     for address in report["listeners"]:
         yield f"listening at {address}"
+    if (metrics := report.get("metrics")) is not None:  # an older daemon has none
+        pid = "-" if metrics["pid"] is None else metrics["pid"]
+        yield f"metrics at {metrics['address']}, PID {pid}"
     yield (
         f"{totals['requests']} requests, {report['requests_per_s']:.1f}/s,"
         f" {totals['active']} active, {totals['connections']} connections,"

@@ -107,6 +107,11 @@ EVENTS: Final[dict[str, tuple[str, str]]] = {
         "{who} (PID {pid}) does not answer: its threads are on standard error",
     ),
     "pin_late": ("warning", "{who} (PID {pid}) does not answer: it may not have imported all"),
+    "exporter_spawned": ("info", "Metrics at: {address} (PID: {pid})"),
+    "exporter_died": (
+        "error",
+        "Unexpected exit of who tells metrics (PID {pid}): {how}; next try in {delay_s:.1f} s",
+    ),
     "memory_short": ("warning", "Memory is short: workers give back what they do not need"),
     # the control socket
     "control_failed": ("warning", "Serving without a control socket: {reason}"),

@@ -11,17 +11,21 @@ import os
 import socket
 import stat
 import struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from granian_d.errors import ListenError
+from granian_d.plan import ListenerPlan
 from granian_d.systemd.activation import InheritedSocket, check_listening
 from granian_d.systemd.fdstore import listener_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from granian_d.plan import ListenerPlan
+    from granian_d.plan import DaemonPlan
     from granian_d.systemd.fdstore import FdStore
+
+METRICS: Final = "metrics:"  # begins the key of the listener of metrics, which no worker has
+METRICS_BACKLOG: Final = 16
 
 
 class Listeners:
@@ -124,7 +128,8 @@ class Listeners:
     def queued(self) -> int:
         """Connections that wait to be accepted, on TCP: of others the kernel does not tell."""
         tcp = (socket.AF_INET, socket.AF_INET6)
-        sockets = [sock for held in self._held.values() for sock in held if sock.family in tcp]
+        keys = [key for key in self._held if not key.startswith(METRICS)]
+        sockets = [sock for key in keys for sock in self._held[key] if sock.family in tcp]
         return sum(_queue_length(sock) for sock in sockets)
 
     def close_others(self, plans: Iterable[ListenerPlan]) -> None:
@@ -252,6 +257,32 @@ class Listeners:
                 os.unlink(path)
         except OSError:
             return  # it has gone, or may not be removed: the next daemon takes a stale socket over
+
+
+def all_of(plan: DaemonPlan) -> tuple[ListenerPlan, ...]:
+    """All that a plan has opened: the listeners of its workers, and that of metrics.
+
+    The latter has a key of its own kind: a socket is never handed from the one to the other.
+    """
+    if plan.metrics is None:
+        return plan.listeners
+    host, port = plan.metrics.address, plan.metrics.port
+    metrics = ListenerPlan(
+        key=f"{METRICS}[{host}]:{port}" if ":" in host else f"{METRICS}{host}:{port}",
+        kind="tcp",
+        host=host,
+        port=port,
+        path="",
+        fd=-1,
+        name="",
+        mode=None,
+        uid=None,
+        gid=None,
+        backlog=METRICS_BACKLOG,
+        proxy_protocol=False,
+        tls=False,
+    )
+    return (*plan.listeners, metrics)
 
 
 def _queue_length(sock: socket.socket) -> int:

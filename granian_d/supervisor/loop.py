@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from granian_d.control.channel import Born, Closed, Dumped, Failed, Gone, Leaving, Molded, Ready
 from granian_d.errors import DaemonError
 from granian_d.observe import scoreboard as columns
+from granian_d.observe.footprint import footprint
 from granian_d.plan import decode
-from granian_d.supervisor import child, policy
+from granian_d.supervisor import child, policy, tally
 from granian_d.supervisor.decide import decide, resume, start
-from granian_d.supervisor.footprint import footprint
 from granian_d.supervisor.nursery import NOT_BORN
-from granian_d.supervisor.os_calls import Launch, OsCalls
+from granian_d.supervisor.os_calls import OsCalls
 from granian_d.supervisor.roster import next_wake
 from granian_d.supervisor.vocabulary import (
     SIGNALS,
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from granian_d.control.channel import Message
     from granian_d.supervisor.child import PlannerProcess
     from granian_d.supervisor.handover import Handover
+    from granian_d.supervisor.launch import Launch
     from granian_d.supervisor.roster import Roster
 
 T = TypeVar("T")
@@ -91,6 +92,7 @@ class _Loop:
         self._listen_to_signals()
         self._next_tick = time.monotonic() + self._tick_s
         if self._handover is None:
+            self._hands.scoreboard.facts[columns.BEGUN_NS] = time.time_ns()
             self._roster, commands = start(time.monotonic())
         else:
             self._roster, commands = self._take_over(self._handover)
@@ -105,6 +107,7 @@ class _Loop:
             return
         self._roster, commands = decide(self._roster, event, time.monotonic())
         self._hands.status = self._status()
+        tally.show(self._hands.scoreboard, self._roster)
         if self._hands.reception is not None:
             self._hands.reception.decided(self._roster)
         self._carry_out(commands)
@@ -141,6 +144,9 @@ class _Loop:
             self._report_progress()
             self._hands.look_at_certificates(now)
             self._hands.look_at_callers(now)
+            if self._hands.exporter is not None:
+                self._hands.exporter.look(now)
+                self._watch()
             if not self._nursery.expecting:  # else a stranger may be the one who is expected
                 child.reap_strangers(self._hands.pids())
         self._hands.upgrader.vouch()
@@ -150,7 +156,9 @@ class _Loop:
             for number, one in vitals.items():
                 taken = footprint(children[number].pid)
                 vitals[number] = one._replace(rss_bytes=taken.rss, pss_bytes=taken.pss)
-        return Tick(vitals, self._hands.listeners.queued())
+        queued = self._hands.listeners.queued()
+        self._hands.scoreboard.facts[columns.QUEUED] = queued
+        return Tick(vitals, queued)
 
     def _weighs(self, now: float) -> bool:
         """It is time to look at the memory of the workers."""
@@ -192,6 +200,9 @@ class _Loop:
                 wanted[one.channel.fileno()] = _bind(self._hear_child, number)
         for planner in self._hands.planners:
             wanted[planner.pidfd] = _bind(self._hear_planner, planner)
+        if self._hands.exporter is not None:
+            for pidfd in self._hands.exporter.pids:
+                wanted[pidfd] = _bind(self._hear_exporter, pidfd)
         if self._hands.reception is not None:
             wanted[self._hands.reception.fileno()] = self._hear_callers
         if self._pressure is not None:
@@ -239,6 +250,14 @@ class _Loop:
         """Something happens at the control socket."""
         assert self._hands.reception is not None
         yield from self._hands.reception.hear(self._describe)
+
+    def _hear_exporter(self, pidfd: int) -> Iterator[Event]:
+        """An exporter of metrics has ended: nothing to decide."""
+        assert self._hands.exporter is not None
+        self._unwatch(pidfd)
+        self._hands.exporter.ended(pidfd, time.monotonic())
+        self._watch()
+        yield from ()
 
     def _hear_pressure(self) -> Iterator[Event]:
         assert self._pressure is not None

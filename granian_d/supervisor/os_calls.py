@@ -7,14 +7,14 @@ import gc
 import os
 import signal
 import time
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from granian_d.control.channel import Renew, Reopen, sealed_memory
 from granian_d.control.channel import Trim as TrimOrder
 from granian_d.errors import DaemonError, ListenError
 from granian_d.observe.scoreboard import ACTIVE, HEALTHS, LAST_NS
-from granian_d.supervisor import child, pid_file
-from granian_d.supervisor.listeners import Listeners, describe
+from granian_d.supervisor import child, pid_file, tally
+from granian_d.supervisor.listeners import Listeners, all_of, describe
 from granian_d.supervisor.nursery import MOLD_SLOT, Nursery
 from granian_d.supervisor.safekeeping import Safekeeping
 from granian_d.supervisor.upgrade import Upgrader
@@ -48,68 +48,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from granian_d.control.channel import Post
-    from granian_d.observe.log import Log
-    from granian_d.observe.scoreboard import Scoreboard
     from granian_d.plan import DaemonPlan, ListenerPlan
     from granian_d.supervisor.certificates import Certificates, Renewal
     from granian_d.supervisor.child import Child, PlannerProcess
-    from granian_d.supervisor.handover import Handover
+    from granian_d.supervisor.exporter import Exporter
+    from granian_d.supervisor.launch import Launch
     from granian_d.supervisor.reception import Reception
-    from granian_d.systemd.activation import InheritedSocket
-    from granian_d.systemd.fdstore import FdStore
-    from granian_d.systemd.notify import Notifier
-    from granian_d.systemd.pressure import Pressure
 
     Supplies = tuple[DaemonPlan, tuple[tuple[ListenerPlan, socket.socket], ...], object]
-
-
-class Runtime(Protocol):
-    """What the composition root lends to the master: floors that the supervisor must not see."""
-
-    log: Log
-
-    def planner_command(self, fd: int) -> Sequence[str]:
-        """The command line of the planner that answers on `fd`."""
-
-    def check_command(self, fd: int, state: int) -> Sequence[str]:
-        """The command line of the check that answers on `fd` and reads what is in `state`."""
-
-    def open_logs(self, plan: DaemonPlan) -> None:
-        """Open the plan's log files, for workers that are forked from now on.
-
-        Raises:
-            ConfigError: one of them cannot be opened.
-        """
-
-    def adopt_logs(self, plan: DaemonPlan) -> None:
-        """Write the master's own records as this plan says; close the files of other plans."""
-
-    def warm(self, plan: DaemonPlan) -> None:
-        """Import what workers of this plan need and share, and freeze the heap."""
-
-    def reopen_logs(self) -> dict[str, int]:
-        """Open the log files anew; their descriptors by path, for the workers."""
-
-    def adopt_orphans(self) -> None:
-        """Have this process's grandchildren become its children when their parents end."""
-
-    def serve(self, plan: DaemonPlan, post: Post) -> int:
-        """Be a worker or a mold, in a fresh child; its exit status."""
-
-    def set_title(self, text: str) -> None:
-        """Name this process."""
-
-
-class Launch(NamedTuple):
-    """What the front door hands to the master."""
-
-    runtime: Runtime
-    inherited: tuple[InheritedSocket, ...]
-    notifier: Notifier
-    scoreboard: Scoreboard
-    store: FdStore
-    handover: Handover | None = None
-    pressure: Pressure | None = None
 
 
 class OsCalls:
@@ -124,6 +70,7 @@ class OsCalls:
         self.upgrader = Upgrader(self)
         self.certificates: Certificates | None = None  # until a plan has TLS
         self.reception: Reception | None = None  # where a plan has a control socket
+        self.exporter: Exporter | None = None  # since a plan has metrics
         self.nursery = Nursery(self)
         self.children = self.nursery.children
         self.molds = self.nursery.molds
@@ -185,7 +132,7 @@ class OsCalls:
             self.pid_file = plan.master.pid_file
         try:
             self.runtime.open_logs(plan)
-            self.listeners.open(plan.listeners)
+            self.listeners.open(all_of(plan))
             self.adopt_certificates(plan)
         except DaemonError:
             self._keep_committed()
@@ -193,7 +140,7 @@ class OsCalls:
         self.plans[generation] = plan
         if plan.pool.preload:
             self.runtime.adopt_orphans()
-        self.listeners.keep(plan.listeners)
+        self.listeners.keep(all_of(plan))
         if first:
             self.runtime.adopt_logs(plan)
             self.runtime.set_title(f"granian-d: master [{plan.master.process_name}]")
@@ -228,7 +175,8 @@ class OsCalls:
     def pids(self) -> set[int]:
         """Of all children that are known and not reaped."""
         pids = {known.pid for known in self.nursery.everybody().values()}
-        return pids | {planner.pid for planner in self.planners}
+        pids |= {planner.pid for planner in self.planners}
+        return pids if self.exporter is None else pids.union(self.exporter.pids.values())
 
     def tell_what_it_held(self, gone: Child) -> None:
         """Who leaves in good order holds nothing any more."""
@@ -243,6 +191,16 @@ class OsCalls:
             "age_s": time.monotonic() - row[LAST_NS] / 1e9,
         }
         self.report(Report("worker_held", fields))
+
+    def export_metrics(self, plan: DaemonPlan) -> None:
+        """Have metrics told as a plan wants it."""
+        if plan.metrics is not None and self.exporter is None:
+            # Only where it is wanted, as above.
+            from granian_d.supervisor.exporter import Exporter  # noqa: PLC0415 - as above
+
+            self.exporter = Exporter(self)
+        if self.exporter is not None:
+            self.exporter.follow(plan)
 
     def look_at_certificates(self, now: float) -> None:
         """Have workers use certificates that have changed on disk, and fresh ticket keys."""
@@ -320,16 +278,23 @@ class OsCalls:
         return plan, listeners, self.certificates and self.certificates.contexts(plan.tls)
 
     def live(self, plan: DaemonPlan, post: Post) -> int:
-        """In a child: let go of everything that is the master's, and be what the post says."""
+        """In a child: be what the post says."""
+        self.let_go(() if post.slot == MOLD_SLOT else plan.listeners)
+        return self.runtime.serve(plan, post)
+
+    def let_go(self, listeners: Sequence[ListenerPlan]) -> None:
+        """In a child: let go of everything that is the master's, but for these listeners."""
         self._on_fork()
+        self.nursery.let_go()
+        if self.exporter is not None:
+            self.exporter.let_go()
         if self.reception is not None:
             self.reception.leave()
         self.notifier.close()
         self.safekeeping.close()
-        self.listeners.close_others(() if post.slot == MOLD_SLOT else plan.listeners)
+        self.listeners.close_others(listeners)
         for planner in self.planners:
             planner.close()
-        return self.runtime.serve(plan, post)
 
     def _commit(self, command: Commit) -> None:
         plan = self.plans[command.generation]
@@ -362,7 +327,8 @@ class OsCalls:
         """That plan is the service; listeners and plans of others have no use any more."""
         plan = self.plans[generation]
         self.plans = {generation: plan}
-        self.listeners.retain(listener.key for listener in plan.listeners)
+        self.listeners.retain(listener.key for listener in all_of(plan))
+        self.export_metrics(plan)
         if self.certificates is not None:
             self.certificates.retain(plan.tls)
 
@@ -392,6 +358,8 @@ class OsCalls:
         for one in self.nursery.everybody().values():
             for path, fd in files.items():
                 one.channel.send(Reopen(path), [fd])
+        if self.exporter is not None:
+            self.exporter.dismiss()  # its successor has the new ones
         self.report(Report("reopened", {}))
 
     def _trim(self, _: Trim) -> None:
@@ -404,6 +372,7 @@ class OsCalls:
         if "number" in fields:
             fields["pid"] = self.nursery.pids.get(fields.pop("number"), 0)
         self.runtime.log.event(command.event, **fields)
+        tally.count(self.scoreboard, command)
         if self.reception is not None:
             self.reception.tell(command.event, fields)
 
@@ -415,6 +384,8 @@ class OsCalls:
 
     def _exit(self, command: Exit) -> None:
         self.listeners.leave()
+        if self.exporter is not None:
+            self.exporter.end()
         self.safekeeping.flush()
         if self.reception is not None:
             self.reception.close()

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 from granian_d import __version__
 from granian_d.engine.choose import resolve
 from granian_d.observe import scoreboard as columns
+from granian_d.observe.footprint import footprint
 from granian_d.supervisor.child import UNBORN
-from granian_d.supervisor.footprint import footprint
 from granian_d.supervisor.listeners import describe as address_of
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def describe(roster: Roster, hands: OsCalls, requests_per_s: float) -> dict[str,
         "health": columns.HEALTHS[board.health[0]],
         "master": _process(os.getpid()),
         "listeners": _listeners(plan, hands) if roster.phase != "stopping" else [],
+        "metrics": _metrics(hands),
         "requests_per_s": round(requests_per_s, 3),
         "totals": _totals(board, rows),
         "generations": _generations(roster),
@@ -160,6 +161,15 @@ def _listeners(plan: DaemonPlan | None, hands: OsCalls) -> list[str]:
         for listener in plan.listeners
         for sock in hands.listeners.sockets([listener])
     ]
+
+
+def _metrics(hands: OsCalls) -> dict[str, Any] | None:
+    """Who tells metrics."""
+    exporter = hands.exporter
+    if exporter is None or not exporter.address:
+        return None
+    seat = {"address": exporter.address}
+    return {**seat, **_process(exporter.pid)} if exporter.pid else {**seat, "pid": None}
 
 
 def _death(death: Death, epoch: float) -> dict[str, Any]:

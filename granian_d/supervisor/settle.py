@@ -43,10 +43,11 @@ def _end_overdue(turn: Turn) -> None:
         if worker.state == "starting":
             limit_s = turn.roster.terms[worker.generation].startup_timeout_s
             reason = f"was not ready in {limit_s:.0f} s"
-            turn.tell("worker_overdue", worker, reason=reason)
+            turn.tell("worker_overdue", worker, cause="start", reason=reason)
             turn.dump(worker, f"worker-{worker.slot} {reason}")
         elif worker.state == "draining":
-            turn.tell("worker_overdue", worker, reason="refused to gracefully stop")
+            reason = "refused to gracefully stop"
+            turn.tell("worker_overdue", worker, cause="drain", reason=reason)
             turn.kill(worker, "its drain budget is spent")
         else:
             turn.tell("worker_overdue", worker, reason="was killed, and lives on")

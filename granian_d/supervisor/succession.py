@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from granian_d import __version__
 from granian_d.control.channel import Channel
 from granian_d.errors import DaemonError
-from granian_d.observe.scoreboard import Scoreboard
+from granian_d.observe.scoreboard import PID, Scoreboard
 from granian_d.supervisor import handover as handovers
 from granian_d.supervisor.child import UNBORN, Child
+from granian_d.supervisor.listeners import all_of
 from granian_d.supervisor.nursery import NO_ROW
 from granian_d.supervisor.vocabulary import MoldExited, Report, WorkerExited
 from granian_d.systemd.activation import InheritedSocket
@@ -86,6 +87,7 @@ def adopt(hands: OsCalls, handover: Handover) -> list[WorkerExited | MoldExited]
     waiting = [(one.fd, one.change) for one in handover.callers]
     if committed := hands.committed:
         hands.open_reception(committed.master.control_socket, waiting)
+        hands.export_metrics(committed)
     pid = handover.pid
     hands.do(Report("starting", {"version": __version__, "pid": pid}))
     before = handover.version
@@ -109,7 +111,8 @@ def _adopt_child(hands: OsCalls, one: Kin, handover: Handover) -> None:
         return
     row = one.row
     if hands.scoreboard.fd != handover.scoreboard and row != NO_ROW:
-        row = hands.scoreboard.take()
+        row = hands.scoreboard.take(one.slot, one.generation)
+        hands.scoreboard.row(row)[PID] = one.pid
         hands.upgrader.unseen.add(one.number)
     worker = handover.roster.workers.get(one.number)
     hands.nursery.take_over(
@@ -135,7 +138,7 @@ def _adopt_plan(hands: OsCalls, generation: int, plan: DaemonPlan) -> None:
     hands.runtime.warm(plan)
     if plan.pool.preload:
         hands.runtime.adopt_orphans()
-    hands.listeners.keep(plan.listeners)
+    hands.listeners.keep(all_of(plan))
     hands.safekeeping.begin(hands.scoreboard)
 
 

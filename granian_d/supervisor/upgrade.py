@@ -104,6 +104,8 @@ class Upgrader:
         self.wanted = False
         # The new program lets them through when it listens; the kernel keeps them until then.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        if self._hands.exporter is not None:
+            self._hands.exporter.dismiss()  # the new program's is of its release
         state = self._gather()
         memory = -1
         try:

@@ -97,8 +97,9 @@ def _recycle(turn: Turn, event: Tick) -> None:
         return
     for worker in sorted(ready, key=lambda worker: worker.ready_at):
         vitals = event.vitals.get(worker.number, NOTHING)
-        if reason := _due(turn, terms, worker, vitals):
-            turn.tell("worker_due", worker, reason=reason)
+        if due := _due(turn, terms, worker, vitals):
+            cause, reason = due
+            turn.tell("worker_due", worker, cause=cause, reason=reason)
             turn.put(replace(worker, leaving=True))
             return
     _choose_heir(turn, terms, ready, event)
@@ -115,24 +116,25 @@ def _weigh(turn: Turn, terms: PoolPlan, event: Tick) -> None:
         turn.put(replace(worker, heavy=worker.heavy + 1 if heavy else 0))
 
 
-def _due(turn: Turn, terms: PoolPlan, worker: Worker, vitals: Vitals) -> str:
-    """Why a worker should be replaced; "" if it need not."""
+def _due(turn: Turn, terms: PoolPlan, worker: Worker, vitals: Vitals) -> tuple[str, str] | None:
+    """Why a worker should be replaced, in a word and in a sentence; None if it need not."""
     limits = terms.recycling
     if limits.requests:
         most = limits.requests - int(policy.share_of(worker.number, limits.requests_jitter))
         if vitals.requests >= max(1, most):
-            return f"it has answered {vitals.requests} requests"
+            return "requests", f"it has answered {vitals.requests} requests"
     if limits.lifetime_s:
         shorter_s = policy.share_of(worker.number, limits.lifetime_jitter_s)
         age_s = turn.now - worker.ready_at
         if age_s >= limits.lifetime_s - shorter_s:
-            return f"it has served for {age_s:.0f} s"
+            return "lifetime", f"it has served for {age_s:.0f} s"
     if worker.heavy >= limits.samples and (limits.rss_bytes or limits.pss_bytes):
-        return "it has too much memory"
+        by_pss = not limits.rss_bytes or 0 < limits.pss_bytes < vitals.pss_bytes
+        return "pss" if by_pss else "rss", "it has too much memory"
     mold = turn.roster.mold(worker.generation)
     if mold is not None and worker.mold < mold.number and turn.roster.reforked == worker.generation:
-        return "there is a warmer mold"
-    return ""
+        return "refork", "there is a warmer mold"
+    return None
 
 
 def _choose_heir(turn: Turn, terms: PoolPlan, ready: list[Worker], event: Tick) -> None:
@@ -143,7 +145,7 @@ def _choose_heir(turn: Turn, terms: PoolPlan, ready: list[Worker], event: Tick) 
     seen = {w.number: event.vitals.get(w.number, NOTHING).requests for w in ready}
     heir = max(ready, key=lambda worker: seen[worker.number])
     if seen[heir.number] >= terms.refork_after:
-        turn.tell("worker_due", heir, reason="it becomes the mold")
+        turn.tell("worker_due", heir, cause="refork", reason="it becomes the mold")
         turn.put(replace(heir, leaving=True, heir=True))
         turn.set(reforked=roster.committed)
 

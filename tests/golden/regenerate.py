@@ -12,7 +12,7 @@ from granian_d.cli import completions, manual
 from granian_d.cli.commands import granian_d, granianctl
 from granian_d.cli.doctor import page
 from granian_d.cli.unit_file import CONFIGURATION
-from granian_d.observe import catalog
+from granian_d.observe import catalog, metrics_page
 from granian_d.settings.manual import granian_toml
 from granian_d.settings.reference import reference
 from granian_d.settings.render import sample
@@ -31,6 +31,7 @@ FACES: dict[str, Callable[[], str]] = {
     "docs/doctor.md": page.render,
     "docs/from-granian.md": from_granian.render,
     "docs/gaps.md": gaps.render,
+    "docs/metrics.md": metrics_page.render,
     "systemd/granian-d.catalog": catalog.render,
     "docs/signals.md": manual.signals_page,
     "packaging/man/granian-d.8": manual.granian_d_page,

@@ -11,7 +11,8 @@ import pytest
 
 from granian_d.observe.scoreboard import ROWS, Scoreboard
 from granian_d.supervisor import child
-from granian_d.supervisor.os_calls import Launch, OsCalls
+from granian_d.supervisor.launch import Launch
+from granian_d.supervisor.os_calls import OsCalls
 from granian_d.supervisor.vocabulary import Spawn, WorkerExited
 from granian_d.systemd.fdstore import FdStore
 from granian_d.systemd.notify import Notifier

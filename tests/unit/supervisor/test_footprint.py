@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 
-from granian_d.supervisor.footprint import Footprint, footprint
+from granian_d.observe.footprint import Footprint, footprint
 from granian_d.supervisor.listeners import Listeners
 from tests.unit.plan.specimens import tcp, unix
 

@@ -19,9 +19,9 @@ from granian_d.cli.serve import Runtime
 from granian_d.control.channel import Born, Channel, Molded, Ready
 from granian_d.observe.scoreboard import ROWS, Scoreboard
 from granian_d.supervisor.child import UNBORN, Child
+from granian_d.supervisor.launch import Launch
 from granian_d.supervisor.loop import _Loop
 from granian_d.supervisor.nursery import NOT_BORN, ORDERS_AT_ONCE
-from granian_d.supervisor.os_calls import Launch
 from granian_d.supervisor.roster import Roster
 from granian_d.supervisor.vocabulary import (
     CLEAN_EXIT,

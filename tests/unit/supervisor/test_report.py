@@ -28,7 +28,12 @@ GONE = 2**22 + 1  # beyond any pid (proc(5), pid_max)
 def hands():
     board = Scoreboard()
     yield SimpleNamespace(
-        children={}, molds={}, plans={}, scoreboard=board, listeners=Listeners(())
+        children={},
+        molds={},
+        plans={},
+        scoreboard=board,
+        listeners=Listeners(()),
+        exporter=None,
     )
     os.close(board.fd)
 
@@ -175,8 +180,20 @@ def test_health_is_what_the_workers_say(hands):
     assert report_of(Roster(), hands)["health"] == "degraded"
 
 
+def test_who_tells_metrics(hands):
+    assert report_of(Roster(), hands)["metrics"] is None
+    address = "http://127.0.0.1:9090/metrics"
+    hands.exporter = SimpleNamespace(address=address, pid=0)
+    assert report_of(Roster(), hands)["metrics"] == {"address": address, "pid": None}
+    hands.exporter.pid = os.getpid()
+    told = report_of(Roster(), hands)["metrics"]
+    assert (told["address"], told["pid"]) == (address, os.getpid())
+    assert told["rss_bytes"] > 1 << 20
+
+
 def test_the_page_about_it_names_every_field(hands):
     hire(hands, 1, os.getpid())
+    hands.exporter = SimpleNamespace(address="http://127.0.0.1:9090/metrics", pid=os.getpid())
     now = time.monotonic()
     roster = Roster(
         phase="serving",
