@@ -32,7 +32,7 @@ class Context(NamedTuple):
         debug: what an application says for debugging is wanted.
         lifespan_at_leave: its shutdown is told to the application when the worker is to leave, and
             not after the last exchange.
-        pool_row: five words in which a pool of threads tells how it fares (interface.wsgi.pool);
+        pool_row: five words in which a pool of threads tells how it fares (interface.wsgi.account);
             None where nobody looks.
         turn: between its begin and end nothing runs but engines and this interface; None where
             there are no such times.

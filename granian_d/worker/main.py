@@ -237,7 +237,7 @@ def _make_interface(
         turn=turn,
         debug=worker.debug,
         lifespan_at_leave=worker.lifespan_at_signal,
-        pool_row=row[BLOCKING],
+        pool_row=row[BLOCKING] if plan.metrics else None,
     )
     return registry.load(worker.interface)(application, context)
 

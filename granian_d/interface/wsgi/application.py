@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
 
 from granian_d.errors import LoadError
 from granian_d.interface.stacks import stack_of_thread
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
     from granian_d.http.exchange import Exchange
     from granian_d.interface.contract import Application, Context
+
+ACCOUNT: Final = "granian_d.interface.wsgi.account"
 
 
 class WsgiApplication:
@@ -41,11 +44,14 @@ class WsgiApplication:
             multithread=context.blocking_threads > 1,
             multiprocess=context.multiprocess,
         )
+        account = None
+        if context.pool_row is not None:
+            account = import_module(ACCOUNT).Account(context.pool_row)
         self._pool = Pool(
             context.blocking_threads,
             context.blocking_threads_idle_timeout_s,
             context.loop,
-            context.pool_row,
+            account,
         )
         self.notes: list[str] = []
 

@@ -14,17 +14,13 @@ from collections import deque
 from contextlib import suppress
 from functools import partial
 from time import monotonic_ns
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-
-# The words in which it tells how it fares, where somebody looks: threads; jobs that wait for one;
-# in nanoseconds and in sum: threads without a job, in one, and jobs from `submit` to their begin.
-THREADS, QUEUE, IDLE_NS, BUSY_NS, WAIT_NS = range(5)
-_UNSEEN: Final = 5
+    from granian_d.interface.wsgi.account import Account
 
 
 class Pool:
@@ -34,7 +30,7 @@ class Pool:
         most: how many threads there may be.
         idle_timeout_s: a thread without a job for that long ends.
         loop: whose thread gives the jobs.
-        told: words in which it tells how it fares; what threads have done, when it is done.
+        account: is told how it fares; None where nobody looks.
 
     Attributes:
         pending: jobs that run or wait. Only the loop's thread adds to it, so where that finds 0
@@ -42,6 +38,7 @@ class Pool:
     """
 
     __slots__ = (
+        "_account",
         "_backlog",
         "_closing",
         "_idle",
@@ -52,7 +49,6 @@ class Pool:
         "_most",
         "_on_quiet",
         "_threads",
-        "_told",
         "pending",
     )
 
@@ -61,16 +57,16 @@ class Pool:
         most: int,
         idle_timeout_s: float,
         loop: asyncio.AbstractEventLoop,
-        told: memoryview | None = None,
+        account: Account | None = None,
     ) -> None:
-        self._told: memoryview | list[int] = [0] * _UNSEEN if told is None else told
+        self._account = account
         self._most = most
         self._idle_timeout_s = idle_timeout_s
         self._loop = loop
         self._lock = threading.Lock()  # over everything below
-        self._threads: set[_Thread] = set()
-        self._idle: list[_Thread] = []
-        self._backlog: deque[tuple[Callable[[], None], int]] = deque()  # and when it was given
+        self._threads: set[Thread] = set()
+        self._idle: list[Thread] = []
+        self._backlog: deque[Callable[[], None]] = deque()
         self._made = 0
         self._closing = False
         self.pending = 0
@@ -88,35 +84,33 @@ class Pool:
                 self._wake(job)
                 return
             if len(self._threads) >= self._most:
-                self._put_back(job)
+                self._keep(job)
                 return
             self._made += 1
-            thread = _Thread(self, job, f"wsgi-{self._made}")
-            self._add(thread)
+            thread = Thread(self, job, f"wsgi-{self._made}", timed=self._account is not None)
+            self._threads.add(thread)
+            self._count_threads()
         self._start(thread, job)
 
     def _wake(self, job: Callable[[], None]) -> None:
         """Have an idle thread run a job; has the lock."""
         thread = self._idle.pop()
+        if self._account is not None:
+            self._account.woken(thread)
         thread.job = job
-        now_ns = thread.given_ns = monotonic_ns()
-        self._told[IDLE_NS] += now_ns - thread.idle_ns
         thread.wake.release()
 
-    def _put_back(self, job: Callable[[], None]) -> None:
+    def _keep(self, job: Callable[[], None]) -> None:
         """Have the next thread that is free run a job; has the lock."""
-        self._backlog.append((job, monotonic_ns()))
-        self._told[QUEUE] = len(self._backlog)
+        if self._account is not None:
+            self._account.waits()
+        self._backlog.append(job)
 
-    def _add(self, thread: _Thread) -> None:
-        self._threads.add(thread)
-        self._told[THREADS] = len(self._threads)
+    def _count_threads(self) -> None:
+        if self._account is not None:
+            self._account.threads(len(self._threads))
 
-    def _discard(self, thread: _Thread) -> None:
-        self._threads.discard(thread)
-        self._told[THREADS] = len(self._threads)
-
-    def _start(self, thread: _Thread, job: Callable[[], None]) -> None:
+    def _start(self, thread: Thread, job: Callable[[], None]) -> None:
         """Start a thread; where the system gives no more, its job waits for one that lives.
 
         Raises:
@@ -126,11 +120,11 @@ class Pool:
             thread.start()
         except RuntimeError:
             with self._lock:
-                self._discard(thread)
+                self._leave(thread)
                 if self._idle:
                     self._wake(job)
                 elif self._threads:
-                    self._put_back(job)
+                    self._keep(job)
                 else:
                     self.pending -= 1
                     raise
@@ -170,34 +164,39 @@ class Pool:
 
     # --- in the threads ----------------------------------------------------------------------
 
-    def next_job(self, thread: _Thread, began_ns: int) -> Callable[[], None] | None:
+    def next_job(self, thread: Thread) -> Callable[[], None] | None:
         """One job of `thread` is done: wait for the next one; None when it is to end."""
+        account = self._account
         with self._lock:
             self.pending -= 1
-            thread.idle_ns = monotonic_ns()
-            self._told[WAIT_NS] += began_ns - thread.given_ns
-            self._told[BUSY_NS] += thread.idle_ns - began_ns
+            if account is not None:
+                account.done(thread)
             if self._backlog:
-                job, thread.given_ns = self._backlog.popleft()
-                self._told[QUEUE] = len(self._backlog)
-                return job
+                if account is not None:
+                    account.taken(thread)
+                return self._backlog.popleft()
             if not self.pending:
                 self._tell_quiet()
             if self._closing:
-                self._discard(thread)
+                self._leave(thread)
                 return None
             self._idle.append(thread)
         if not thread.wake.acquire(timeout=self._idle_timeout_s):
             with self._lock:
                 if thread in self._idle:
                     self._idle.remove(thread)
-                    self._discard(thread)
+                    self._leave(thread)
                     return None
             thread.wake.acquire()  # it was chosen just after its time was up
         if thread.job is None:
             with self._lock:
-                self._discard(thread)
+                self._leave(thread)
         return thread.job
+
+    def _leave(self, thread: Thread) -> None:
+        """A thread ends; has the lock."""
+        self._threads.discard(thread)
+        self._count_threads()
 
     def _tell_quiet(self) -> None:
         callbacks, self._on_quiet = self._on_quiet, []
@@ -206,27 +205,37 @@ class Pool:
                 self._loop.call_soon_threadsafe(callback)
 
 
-class _Thread(threading.Thread):
-    """One thread. A daemon: at the end of its patience the worker leaves a stuck one behind."""
+class Thread(threading.Thread):
+    """One thread. A daemon: at the end of its patience the worker leaves a stuck one behind.
 
-    def __init__(self, pool: Pool, job: Callable[[], None], name: str) -> None:
+    Attributes:
+        job: that it runs.
+        given_ns: of its job, when it was given to the pool. Like the others, where it is timed.
+        began_ns: of its job, when it began.
+        done_ns: of its last job, when it was over.
+    """
+
+    def __init__(self, pool: Pool, job: Callable[[], None], name: str, *, timed: bool) -> None:
         super().__init__(name=name, daemon=True)
+        self._timed = timed
+        self.given_ns = monotonic_ns()
+        self.began_ns = self.done_ns = 0
         self._pool = pool
         self.job: Callable[[], None] | None = job
-        self.given_ns = monotonic_ns()  # its job, to the pool
-        self.idle_ns = 0  # it has been without one since then
         self.wake = threading.Lock()
         self.wake.acquire()  # released by whoever has something for this thread
 
     def run(self) -> None:
         """Do one job after the other."""
         job = self.job
+        timed = self._timed
         while job is not None:
-            began_ns = monotonic_ns()
+            if timed:
+                self.began_ns = monotonic_ns()
             job()
             # An idle thread must not hold on to its last request.
             job = self.job = None
-            job = self.job = self._pool.next_job(self, began_ns)
+            job = self.job = self._pool.next_job(self)
 
 
 def _resolve(future: asyncio.Future[None]) -> None:

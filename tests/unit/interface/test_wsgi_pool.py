@@ -4,11 +4,13 @@ import asyncio
 import contextlib
 import threading
 import weakref
+from array import array
 
 import pytest
 
 from granian_d.errors import Disconnected
 from granian_d.interface.registry import load
+from granian_d.interface.wsgi.account import Account
 from granian_d.interface.wsgi.pool import Pool
 
 from .memory import MemoryExchange, context
@@ -29,8 +31,8 @@ class Gate:
 
 
 @contextlib.asynccontextmanager
-async def pool_of(most, idle_timeout_s=30.0):
-    pool = Pool(most, idle_timeout_s, asyncio.get_running_loop())
+async def pool_of(most, idle_timeout_s=30.0, account=None):
+    pool = Pool(most, idle_timeout_s, asyncio.get_running_loop(), account)
     yield pool
     await pool.close()
     assert len(pool) == 0
@@ -242,3 +244,40 @@ def test_a_thread_that_outlives_the_loop(streamed) -> None:
     thread.join(10)
     assert not thread.is_alive()
     assert [type(error) for error in raised] == [Disconnected] * streamed
+
+
+def test_it_tells_how_it_fares(run) -> None:
+    words = memoryview(array("Q", [0] * 5))
+
+    def told() -> dict[str, int]:
+        names = ("threads", "queue", "idle_ns", "busy_ns", "wait_ns")
+        return dict(zip(names, words, strict=True))
+
+    async def main():
+        async with pool_of(1, account=Account(words)) as pool:
+            gates = [Gate() for _ in range(3)]
+            for gate in gates:
+                pool.submit(gate)
+            assert gates[0].entered.wait(10)
+            assert told() == {"threads": 1, "queue": 2, "idle_ns": 0, "busy_ns": 0, "wait_ns": 0}
+            gates[0].open.set()
+            assert gates[1].entered.wait(10)
+            first = told()
+            assert (first["queue"], first["idle_ns"]) == (1, 0)
+            assert first["busy_ns"] > 0
+            for gate in gates:
+                gate.open.set()
+            await pool.settle()
+            done = told()
+            assert (done["queue"], done["idle_ns"]) == (0, 0)
+            assert done["busy_ns"] > first["busy_ns"]
+            # The second waited for the first to end, and the third for both of them.
+            assert done["wait_ns"] > first["busy_ns"]
+            gate = Gate()
+            gate.open.set()
+            pool.submit(gate)
+            await pool.settle()
+            assert told()["idle_ns"] > 0
+        assert told()["threads"] == 0
+
+    run(main())

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from granian_d.interface.wsgi import pool
+from granian_d.interface.wsgi import account
 from granian_d.observe import scoreboard
 from granian_d.observe.scoreboard import (
     ACCEPTED,
@@ -50,7 +50,10 @@ def test_facts_are_numbered_as_they_are_named(board):
 
 def test_the_pool_for_wsgi_finds_its_words(board):
     words = board.row(board.take())[scoreboard.BLOCKING]
-    named = (pool.THREADS, pool.QUEUE, pool.IDLE_NS, pool.BUSY_NS, pool.WAIT_NS)
+    named = (
+        *(account.THREADS, account.QUEUE),
+        *(account.IDLE_NS, account.BUSY_NS, account.WAIT_NS),
+    )
     columns = COLUMNS[scoreboard.BLOCKING]
     assert [columns[word].removeprefix("blocking_") for word in named] == [
         "threads",
