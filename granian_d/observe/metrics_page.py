@@ -27,7 +27,7 @@ port = 9090
 A process of its own (`granian-d: metrics [shop]`) reads what workers and master write into shared
 memory, and answers GET and HEAD at any path, over HTTP/1.1 and HTTP/2 without TLS, in the text
 format 0.0.4 of Prometheus. A scrape touches neither a worker nor the master, so it is answered
-while they hang. That process takes some 3 MB of its own, runs as the user of the workers, and is
+while they hang. That process takes some 4 MB of its own, runs as the user of the workers, and is
 started anew when it dies; `granianctl status` shows it. Metrics name no path, no peer and no
 user, but whoever can connect can read them: the address is the machine's own by default.
 
