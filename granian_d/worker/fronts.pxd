@@ -7,6 +7,9 @@ from granian_d.http.message cimport RequestHead
 from granian_d.worker.dispatch cimport Dispatch
 
 
+cdef Py_ssize_t _STATIC, _STATIC_ERRORS
+
+
 cdef class Front:
     cpdef bint serve(self, Exchange exchange) except -1
     cpdef bint converse(self, Exchange exchange) except -1
@@ -22,6 +25,7 @@ cdef class Health(Front):
 
 
 cdef class Files(Front):
+    cdef unsigned long long[::1] _row
     cdef object _serve
 
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from granian_d.plan import WorkerPlan
 
 STATIC: Final = "granian_d.interface.static"
+_STATIC: Final = scoreboard.STATIC  # typed in the compiled form
+_STATIC_ERRORS: Final = scoreboard.STATIC_ERRORS
 
 _HEALTH_FIELDS: Final = [
     (b"content-type", b"text/plain; charset=utf-8"),
@@ -97,19 +99,26 @@ class Health(Front):
 class Files(Front):
     """Answers with files; a conversation is the application's, whatever its path."""
 
-    __slots__ = ("_serve",)
+    __slots__ = ("_row", "_serve")
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, row: Row) -> None:
         """Make one.
 
         Args:
             site: what serves them.
+            row: the worker's, where it counts.
         """
         self._serve: Callable[[Exchange], bool] = site.serve
+        self._row = row
 
     def serve(self, exchange: Exchange) -> bool:
         """See Front."""
-        return self._serve(exchange)
+        if not self._serve(exchange):
+            return False
+        self._row[_STATIC] += 1
+        if exchange.status >= 400:
+            self._row[_STATIC_ERRORS] += 1
+        return True
 
 
 class FrontedDispatch(Dispatch):
@@ -168,14 +177,14 @@ def make(plan: WorkerPlan, health: Row, terms: tuple[Any, ...]) -> Dispatch:
         health: see Health.
         terms: of a Dispatch.
     """
-    interface, *_ = terms
+    interface, row, *_ = terms
     fronts: list[Front] = []
     if plan.health:
         fronts.append(Health(plan.health, health))
     if plan.static is not None:
         site = importlib.import_module(STATIC).Site(plan.static)
         interface.notes += site.notes
-        fronts.append(Files(site))
+        fronts.append(Files(site, row))
     dispatch = FrontedDispatch(*terms)
     dispatch.put_before(fronts)
     return dispatch

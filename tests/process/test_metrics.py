@@ -96,6 +96,19 @@ def test_what_is_asked_is_what_is_counted(measured):
     assert page("process_rss_bytes", process="master") > 1 << 20
 
 
+def test_files_are_counted_of_their_own(measured, tmp_path):
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "a.txt").write_text("file")
+    files = f'[static_path]\nroute = ["/static"]\nmount = ["{tmp_path}/files"]\n'
+    daemon = measured(1, files)
+    for path in ("/static/a.txt", "/static/a.txt", "/static/b.txt", "/"):
+        daemon.get(path)
+    page = scrape(daemon)
+    assert page("static_requests_handled", worker="1") == 3
+    assert page("static_requests_err", worker="1") == 1
+    assert page("requests_handled", worker="1") == 4
+
+
 def test_who_may_ask_what(measured):
     daemon = measured(1)
     with contextlib.closing(Connection(address_of(daemon))) as connection:

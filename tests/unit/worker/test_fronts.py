@@ -35,6 +35,7 @@ def test_a_file_is_an_exchange_like_others(run, plan):
         assert "active" not in room.counted
         assert room.counted["sent_bytes"] == len(b"file" + b"Not found")
         assert room.accesses == ["/a.txt 200", "/b.txt 404"]
+        assert (room.counted["static"], room.counted["static_errors"]) == (2, 1)
 
     run(story, app, static=plan)
 
