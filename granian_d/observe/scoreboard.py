@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import mmap
 import os
-from time import monotonic_ns
+from time import monotonic, monotonic_ns
 from typing import TYPE_CHECKING, Final, Literal, get_args
 
 from granian_d.plan.model import MOST_DRAINING, MOST_WORKERS
@@ -202,8 +202,7 @@ _COUNTERS: Final = tuple(
     word for word in range(TEXT) if word >= len(COLUMNS) or COLUMNS[word] not in GAUGES
 )
 
-# To fold a row takes some 20 us; to copy all of them, with 64 workers, no longer.
-COPIES: Final = 100
+PATIENCE_S: Final = 0.5  # of who copies; to fold a row takes some 20 us
 
 Row = memoryview  # of WORDS unsigned 64-bit words
 
@@ -294,15 +293,21 @@ class Scoreboard:
         left = self._words[_TOTALS + column]
         return left + sum(self._words[_WORKERS + index * WORDS + column] for index in taken)
 
-    def copy(self) -> Copy:
-        """All of it as it is now, from any process: no worker is counted twice or not at all."""
-        for _ in range(COPIES):
+    def copy(self) -> Copy | None:
+        """All of it as it is now, from any process: no worker is counted twice or not at all.
+
+        None where that cannot be had: the master was stopped while it folded a row.
+        """
+        until = monotonic() + PATIENCE_S
+        while True:
             before = self._words[_FOLDS]
             rows = self._words[_WORKERS : _WORKERS + self._words[_USED] * WORDS].tobytes()
             left = self._words[: _TOTALS + (1 + self._words[_SLOTS]) * WORDS].tobytes()
             if before % 2 == 0 and before == self._words[_FOLDS]:
-                break
-        return Copy(memoryview(left).cast("Q"), memoryview(rows).cast("Q"))
+                return Copy(memoryview(left).cast("Q"), memoryview(rows).cast("Q"))
+            if monotonic() > until:
+                return None
+            os.sched_yield()  # the master may wait for this very processor
 
     def _fold(self, index: int) -> None:
         """Add what is in a row to the totals and to its slot's, and clean it."""

@@ -154,7 +154,7 @@ class Page(Observer):
         try:
             if exchange.head.method in {"GET", "HEAD"}:
                 page = self.text().encode()
-                exchange.start(200, _FIELDS)
+                exchange.start(200 if page else 503, _FIELDS)
                 exchange.send(page, True)
             else:
                 exchange.start(405, _REFUSAL)
@@ -167,8 +167,10 @@ class Page(Observer):
         session.exchange.fail()
 
     def text(self) -> str:
-        """The metrics of now."""
+        """The metrics of now; "" where they cannot be had: a wrong number is worse than none."""
         board = self._board.copy()
+        if board is None:
+            return ""
         pids = [row[PID] for rows in board.workers.values() for row in rows if row[PID]]
         self._look([*pids, self._master_pid, os.getpid()])
         scene = Scene(board, self._memory, monotonic_ns(), self._master_pid, os.getpid())

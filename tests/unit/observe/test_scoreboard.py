@@ -227,11 +227,21 @@ def test_a_copy_is_never_of_half_a_change(board):
         os._exit(0)
     seen = [0]
     while os.waitpid(pid, os.WNOHANG) == (0, 0):
-        seen.append(board.copy().total(REQUESTS))
+        copy = board.copy()
+        assert copy is not None
+        seen.append(copy.total(REQUESTS))
     seen.append(board.copy().total(REQUESTS))
     assert os.getpid() == before
     assert seen == sorted(seen)
     assert seen[-1] == 2000
+
+
+def test_who_was_stopped_while_he_folded_leaves_nothing_to_copy(board, monkeypatch):
+    monkeypatch.setattr(scoreboard, "PATIENCE_S", 0.0)
+    os.pwrite(board.fd, (1).to_bytes(8, "little"), scoreboard._FOLDS * 8)
+    assert board.copy() is None
+    os.pwrite(board.fd, (2).to_bytes(8, "little"), scoreboard._FOLDS * 8)
+    assert board.copy().total(REQUESTS) == 0
 
 
 def test_who_folded_and_was_killed_leaves_no_riddle(board):
