@@ -40,6 +40,10 @@ each 100 MB of a worker, so it is looked at once in `metrics.scrape_interval` at
 `worker_cpu_seconds_total` and the ages of requests are as of the last heartbeat, `listen_queue`
 as of the master's last look, both once a second.
 
+Counters are read as of one moment. In the microseconds in which the master adds what a worker that
+left had counted, a scrape waits; should the master be stopped just then, it is answered 503: a
+counter that falls would be taken for one that began anew.
+
 ## Workers and counters
 
 `worker` is the number of the slot: a successor goes on in the same series. Counters of a series
@@ -61,10 +65,11 @@ _TAIL: Final = """
 - `workers_respawns_for_err` counts workers that were lost to an error whoever noticed: an exit, a
   start that failed (also of a reload that came to nothing), a loop that stood still, a request
   that did not end.
-- `blocking_*` and `py_wait_cumulative` are of threads that the pool has. With `blocking_threads =
-  1` quick applications run on the loop's thread, and are not in them. `py_wait_cumulative` begins
-  when the call is given to the pool, so the wait in `blocking_queue` is part of it, and
-  `blocking_busy_cumulative` begins where it ends: the sum of both is the time of the calls.
+- `blocking_*` and `py_wait_cumulative` are of threads that the pool has. With one thread
+  (`blocking_threads`) quick applications run on the loop's, and are not in them.
+  `py_wait_cumulative` begins when the call is given to the pool, so the wait in `blocking_queue`
+  is part of it, and `blocking_busy_cumulative` begins where it ends: the sum of both is the time
+  of the calls.
 - It works with `--reload`, too.
 
 ## Alerts

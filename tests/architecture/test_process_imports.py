@@ -28,6 +28,16 @@ _OF_OTHER_LOGS = (
     "granian_d.observe.access_records",
 )
 
+# Where nobody asks for metrics.
+_OF_METRICS = (
+    "granian_d.interface.wsgi.account",
+    "granian_d.observe.metrics",
+    "granian_d.observe.metrics_page",
+    "granian_d.observe.samples",
+    "granian_d.supervisor.exporter",
+    "granian_d.worker.exporter",
+)
+
 # In the master before its first fork: settings and loops cost memory, threads and loops make a
 # fork unsafe.
 NOT_IN_THE_MASTER = (
@@ -46,6 +56,7 @@ NOT_IN_THE_MASTER = (
     "granian_d.supervisor.report",
     *_OF_THE_JOURNAL,
     *_OF_OTHER_LOGS,
+    *_OF_METRICS,
 )
 
 # In a worker, and so in the memory that all workers share.
@@ -63,6 +74,7 @@ NOT_IN_A_WORKER = (
     "granian_d.worker.fronts",  # nor a path for health
     *_OF_THE_JOURNAL,
     *_OF_OTHER_LOGS,
+    *_OF_METRICS,
 )
 
 
