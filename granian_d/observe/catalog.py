@@ -71,6 +71,11 @@ EXPLANATIONS: Final[dict[str, Explanation]] = {
         " kernel's, for want of memory: look for `oom` in the journal of the kernel. SIGSEGV is a"
         " fault of a C extension: `coredumpctl info @GRANIAN_PID@`.",
     ),
+    "worker_not_replaced": Explanation(
+        "The service ends because a worker has died",
+        "`respawn_failed_workers` is off, so nobody takes its place. The others finish what they"
+        " are at, then the daemon leaves with status 1. The record before tells how it died.",
+    ),
     "worker_backoff": Explanation(
         "A worker keeps dying",
         "Its slot is filled later and later, at most 30 seconds apart. The records before tell"

@@ -74,6 +74,10 @@ EVENTS: Final[dict[str, tuple[str, str]]] = {
     "worker_draining": ("info", "Stopping worker-{worker} (generation {generation})"),
     "worker_stopped": ("info", "Stopped worker-{worker} (generation {generation})"),
     "worker_died": ("error", "Unexpected exit from worker-{worker} (PID {pid}): {how}"),
+    "worker_not_replaced": (
+        "critical",
+        "Worker-{worker} is not to be replaced (respawn_failed_workers), the service ends: {reason}",
+    ),
     "worker_backoff": ("warning", "Worker-{worker} keeps dying: next try in {delay_s:.1f} s"),
     "worker_stalled": (
         "error",
@@ -182,6 +186,7 @@ MESSAGE_IDS: Final[dict[str, str]] = {
     "upgrade_failed": "c3393422816e492fbbbe8874f6235a60",
     "worker_failed": "294a9b6f8c39429595ff365bb450f61e",
     "worker_died": "68a2a28a2b474a6f867c15014aed0a44",
+    "worker_not_replaced": "c414c940c64f4d768f27bbd2e8f9d968",
     "worker_backoff": "8cbb3428992a4557bf82fa0779279288",
     "worker_stalled": "dfc618da8c764676b2bd550d9e82a165",
     "worker_stuck": "33bfb40a773a4b5a9a4f62a3c4431c62",

@@ -5,13 +5,15 @@ at the whole roster and asks for what is missing, so that there is one code path
 start, crash replacement, reload, scaling and recycling: start the new, wait until it serves,
 drain the old. The rules that `settle` keeps, and that the tests prove of every history:
 
-* a worker that serves is drained only when its successor serves, or nobody needs its slot;
+* a worker that serves is drained only when its successor serves, and has served for the respawn
+  interval, or nobody needs its slot;
 * nothing is spawned beyond count + surge, draining ones counted; those of generations that are no
   more have a limit of their own, beyond which the next generation waits for the oldest of them;
 * a generation is committed as a whole or discarded as a whole, and until then the committed one
   keeps its workers, its terms and the right to replace its dead;
 * a stop ends by its deadline, whatever the workers do;
-* the listeners are closed by a stop and by nothing else.
+* the listeners are closed by a stop and by nothing else; where the dead are not to be replaced, the
+  first death in the service begins one.
 """
 
 from __future__ import annotations
@@ -129,7 +131,17 @@ def _on_worker_exited(turn: Turn, event: WorkerExited) -> None:
     if worker.generation == roster.candidate:
         changes.discard(turn, reason, worker.exit_code or os.EX_SOFTWARE)
     elif worker.generation == roster.committed:
+        _replace_dead(turn, worker, reason)
+
+
+def _replace_dead(turn: Turn, worker: Worker, reason: str) -> None:
+    """A worker of the service has died: `settle` fills its slot, unless that is not wanted."""
+    if turn.roster.terms[worker.generation].respawn or worker.reason == policy.UNWANTED:
         _set_back(turn, worker.slot, worker.ready_at)
+        return
+    turn.tell("worker_not_replaced", worker, reason=reason.partition("\n")[0])
+    turn.set(exit_code=policy.EXIT_BEREFT)
+    changes.leave(turn)
 
 
 def _bury_worker(turn: Turn, worker: Worker, event: WorkerExited) -> None:

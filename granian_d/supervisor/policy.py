@@ -14,6 +14,7 @@ FIRST_DELAY_S: Final = 0.5
 LONGEST_DELAY_S: Final = 30.0
 
 
+EXIT_BEREFT: Final = 1  # a worker has died that is not to be replaced: as Granian exits then
 DEATHS: Final = 5  # that are remembered, for whoever looks after the service later
 UNWANTED: Final = "it is not wanted any more"
 

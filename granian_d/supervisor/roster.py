@@ -211,6 +211,19 @@ class Roster:
         """The slots in which a generation has a worker, one that stays, in one of these states."""
         return frozenset(w.slot for w in self.of(generation, *states) if not w.leaving)
 
+    def is_proven(self, worker: Worker, now: float) -> bool:
+        """The worker has served for as long as one must before the one before it is drained."""
+        return now >= self.proven_at(worker)
+
+    def proven_at(self, worker: Worker) -> float:
+        """When that will be so; NEVER while it does not serve."""
+        return worker.ready_at + self.terms[worker.generation].respawn_interval_s
+
+    def proven(self, generation: int, now: float) -> frozenset[int]:
+        """The slots in which a generation has a worker, one that stays, which is proven."""
+        ready = self.of(generation, "ready")
+        return frozenset(w.slot for w in ready if not w.leaving and self.is_proven(w, now))
+
     def complete(self, generation: int) -> bool:
         """Every slot that the generation wants has a worker that serves."""
         return self.filled(generation, "ready").issuperset(self.slots(generation))
@@ -234,6 +247,8 @@ def next_wake(roster: Roster, now: float) -> float:
     times = [roster.planning_until, roster.checking_until, roster.stop_by, roster.leave_at]
     times += [worker.deadline for worker in roster.workers.values()]
     times += [mold.deadline for mold in roster.molds.values()]
+    ready = (w for w in roster.workers.values() if w.state == "ready")
+    times += [end for end in map(roster.proven_at, ready) if end > now]
     if roster.phase in ("serving", "leaving"):
         alive = roster.filled(roster.committed, "starting", "ready")
         alive |= {0 for mold in roster.molds.values() if mold.generation == roster.committed}

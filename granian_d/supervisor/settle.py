@@ -6,13 +6,13 @@ started or belongs to a new generation, and is filled in the same way.
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING
 
 from granian_d.supervisor import changes, policy
 from granian_d.supervisor.vocabulary import Announce, Commit, Exit, ShowHealth
 
 if TYPE_CHECKING:
+    from granian_d.supervisor.roster import Worker
     from granian_d.supervisor.turn import Turn
     from granian_d.supervisor.vocabulary import Health
 
@@ -178,13 +178,16 @@ def _has_room_to_drain(turn: Turn, generation: int) -> bool:
 def _retire(turn: Turn) -> None:
     """Take away the workers nobody wants any more, but not before somebody stands in for them."""
     roster = turn.roster
-    serving = roster.filled(roster.committed, "ready")
-    complete = roster.complete(roster.committed)
+    serving = roster.proven(roster.committed, turn.now)
+    complete = serving.issuperset(roster.slots(roster.committed))
     for worker in list(roster.workers.values()):
         if worker.generation in (roster.committed, roster.candidate):
-            if worker.slot <= roster.count(worker.generation) and not worker.leaving:
+            if worker.slot > roster.count(worker.generation):
+                relieved = roster.complete(roster.committed)  # nobody comes in its place
+            elif worker.leaving:
+                relieved = complete or worker.slot in serving
+            else:
                 continue
-            relieved = complete or (worker.leaving and worker.slot in serving)
         else:
             relieved = complete or worker.slot in serving
         if worker.state == "starting":
@@ -204,12 +207,13 @@ def _make_room(turn: Turn) -> None:
     if not missing or on_their_way or roster.crowd < roster.cap:
         return
     ready = [worker for worker in roster.workers.values() if worker.state == "ready"]
-    servants = Counter(worker.slot for worker in ready)
     needed = max(roster.count(roster.committed), roster.count(roster.candidate))
     for worker in sorted(ready, key=roster.worth):
-        if worker.slot > needed or servants[worker.slot] > 1:
-            turn.drain(worker)
-            return
+        mates = [one for one in ready if one.slot == worker.slot and one is not worker]
+        if worker.slot > needed or mates:
+            if worker.slot > needed or any(roster.is_proven(one, turn.now) for one in mates):
+                turn.drain(worker)
+            return  # else time makes room
 
 
 def _retire_molds(turn: Turn) -> None:
@@ -233,13 +237,22 @@ def _conclude(turn: Turn) -> None:
     Every RELOADING=1 is paired with a READY=1, whether the reload went well or not.
     """
     roster = turn.roster
-    leaving = (w for w in roster.workers.values() if w.state == "draining")
+    leaving = (w for w in roster.workers.values() if w.state == "draining" or _has_notice(turn, w))
     if not roster.concluding or any(worker.accepting for worker in leaving):
         return
     turn.set(concluding=False)
     turn.do(Announce("ready"))
     turn.tell_verdict()
     changes.follow_up(turn)
+
+
+def _has_notice(turn: Turn, worker: Worker) -> bool:
+    """The worker is of the past, and only the respawn interval of its successors keeps it."""
+    roster = turn.roster
+    if worker.state != "ready" or worker.generation in (roster.committed, roster.candidate):
+        return False
+    followed = worker.slot in roster.filled(roster.committed, "ready")
+    return followed or roster.complete(roster.committed)
 
 
 def _forget(turn: Turn) -> None:

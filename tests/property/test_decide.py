@@ -76,6 +76,8 @@ terms = st.builds(
     ),
     preload=st.booleans(),
     refork_after=st.sampled_from([0, 20]),
+    respawn=st.sampled_from([True, True, True, False]),
+    respawn_interval_s=st.sampled_from([0.0, 0.0, 3.0]),
 )
 
 
@@ -104,6 +106,7 @@ class Process:
     leaving: bool = False  # it was told by somebody to go, and waits for a successor
     closed: bool = False
     heir: bool = False
+    proven_at: float = NEVER  # when it will have served for the respawn interval
 
 
 @dataclass
@@ -124,6 +127,7 @@ class World:
     waited_for: set[int] = field(default_factory=set)  # changes without a verdict
     stopping: bool = False
     boot_failed: bool = False
+    bereft: bool = False  # somebody has died who is not to be replaced
     listeners_open: bool = True
     exited: bool = False
 
@@ -143,11 +147,14 @@ class World:
         current = (self.committed, self.candidate)
         return {p.generation for p in self.processes.values()}.difference(current)
 
-    def serving(self, slot: int, *generations: int) -> bool:
-        return any(
-            p.slot == slot and p.state == "ready" and p.generation in generations and not p.leaving
+    def proven(self, now: float, *generations: int) -> set[int]:
+        """The slots of those who stay and have served for the respawn interval."""
+        return {
+            p.slot
             for p in self.processes.values()
-        )
+            if p.state == "ready" and p.generation in generations
+            if not p.leaving and p.proven_at <= now
+        }
 
 
 class Master(RuleBasedStateMachine):
@@ -178,6 +185,7 @@ class Master(RuleBasedStateMachine):
         self.roster = roster
         if before != roster.phase and roster.phase in ("stopping", "gone") and not world.stopping:
             world.boot_failed = before == "booting" and roster.exit_code != 0
+            world.bereft = before != "booting" and roster.exit_code == policy.EXIT_BEREFT
             world.stopping = True
             budgets = [
                 max(
@@ -287,12 +295,14 @@ class Master(RuleBasedStateMachine):
         current = {world.committed, world.candidate}
         seated = process.slot <= world.count(process.generation)
         if process.generation in current and seated and not process.leaving:
-            return world.serving(process.slot, *current - {process.generation})
+            return process.slot in world.proven(self.now, *current - {process.generation})
         wanted = range(1, world.count(world.committed) + 1)
-        mates = [p.slot for p in world.processes.values() if p.state == "ready"]
+        at = NEVER if process.generation in current and not seated else self.now  # none follows it
+        ready = [p for p in world.processes.values() if p.state == "ready"]
+        mates = [p.slot for p in ready if p.proven_at <= self.now]
         return (
-            all(world.serving(slot, world.committed) for slot in wanted)
-            or world.serving(process.slot, *current)
+            world.proven(at, world.committed).issuperset(wanted)
+            or process.slot in world.proven(self.now, *current)
             or (world.full() and (process.slot not in wanted or process.slot in mates))
         )
 
@@ -344,7 +354,7 @@ class Master(RuleBasedStateMachine):
         assert world.stopping
         assert not world.listeners_open
         assert not world.processes or self.now >= self.stop_deadline or self.roster.quitting
-        assert (command.code != 0) == world.boot_failed
+        assert (command.code != 0) == (world.boot_failed or world.bereft)
         assert not world.waited_for, "somebody waits for a change for ever"
         world.exited = True
 
@@ -420,8 +430,12 @@ class Master(RuleBasedStateMachine):
         process = self.pick(data, "starting", "starting", "killed")
         if process is not None:
             if process.state == "starting":
-                process.state = "ready"
+                self.becomes_ready(process)
             self.feed(WorkerReady(process.number))
+
+    def becomes_ready(self, process):
+        process.state = "ready"
+        process.proven_at = self.now + self.world.terms[process.generation].respawn_interval_s
 
     @alive
     @rule(data=st.data(), sure=st.integers(0, 2))
@@ -483,8 +497,15 @@ class Master(RuleBasedStateMachine):
             self.leave(process)
 
     def leave(self, process):
-        self.world.processes.pop(process.number)
+        world = self.world
+        world.processes.pop(process.number)
+        in_service = process.generation == world.committed and not world.stopping
+        missed = in_service and process.state in ("ready", "starting")
         self.feed(WorkerExited(process.number, "SIGKILL"))
+        if in_service and world.terms[world.committed].respawn:
+            assert not world.bereft
+        elif missed:
+            assert world.bereft, "a death went by that should have ended the service"
 
     @alive
     @rule(data=st.data(), seconds=st.sampled_from([0.1, 1.0, 4.0, 30.0]))
@@ -540,7 +561,7 @@ class Master(RuleBasedStateMachine):
     def cooperate(self):
         for _ in range(400):
             world = self.world
-            if world.boot_failed:
+            if world.boot_failed or world.bereft:
                 return  # the first start's only worker had hung: there is nothing to fall back to
             if not self.help() and self.is_at_rest():
                 break
@@ -571,7 +592,7 @@ class Master(RuleBasedStateMachine):
                 self.feed(MoldExited(mold.number, "exit status 0"))
         elif process := next((p for p in world.processes.values() if p.state != "ready"), None):
             if process.state == "starting":
-                process.state = "ready"
+                self.becomes_ready(process)
                 self.feed(WorkerReady(process.number))
             elif process.heir and process.state == "draining":
                 self.molded(process)
@@ -585,7 +606,7 @@ class Master(RuleBasedStateMachine):
         """Nothing is to be helped with. If something is missing all the same, let time pass."""
         world, roster = self.world, self.roster
         leaving = any(p.leaving for p in world.processes.values())
-        settled = roster.complete(world.committed) and not roster.candidate
+        settled = roster.complete(world.committed) and not roster.candidate and not world.past()
         if settled and not leaving and len(world.molds) <= 1:
             return True
         self.now = max(self.now, min(next_wake(roster, self.now), self.now + policy.TICK_S))

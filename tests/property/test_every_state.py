@@ -58,6 +58,10 @@ POOLS = {
     "two workers, canary": pool_plan(workers=2, canary=True),
     "two workers, surge of one": pool_plan(workers=2, surge=1, canary=True),
     "three workers, canary, surge of one": pool_plan(workers=3, surge=1, canary=True),
+    "two workers, respawn interval, surge of one": pool_plan(
+        workers=2, surge=1, respawn_interval_s=STEP
+    ),
+    "one worker, not replaced": pool_plan(workers=1, respawn=False),
     "one worker, preload": pool_plan(workers=1, preload=True),
     "two workers, preload, surge of one": pool_plan(workers=2, surge=1, preload=True),
 }
