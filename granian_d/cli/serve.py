@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Mapping, Sequence
 
-    from granian_d.control.channel import Post
+    from granian_d.control.channel import Channel, Post
     from granian_d.observe.log import Put
     from granian_d.plan import DaemonPlan
     from granian_d.supervisor.handover import Handover
@@ -49,6 +49,7 @@ PRESSURE: Final = "MEMORY_PRESSURE_WATCH"
 PRESSURE_ROOM: Final = "granian_d.systemd.pressure"
 EXPORTER: Final = "granian_d.worker.exporter"
 LOG_CONFIG: Final = "granian_d.observe.log_config"
+WATCHER: Final = "granian_d.cli.watcher"
 # Forms of the access log: only the one that is wanted has memory.
 ACCESS: Final = {
     "text": ("granian_d.observe.access_log", "AccessLog"),
@@ -183,7 +184,15 @@ def check_command(
 
 
 class Runtime:
-    """What the master borrows: see supervisor.launch.Runtime."""
+    """What the master borrows: see supervisor.launch.Runtime.
+
+    Attributes:
+        log: the master's own.
+        scoreboard: of all workers.
+        reload_filter: says which changes of files count, in development (cli.watcher.run).
+    """
+
+    reload_filter: Any = None
 
     def __init__(
         self, arguments: Sequence[str], inherited: Sequence[str], scoreboard: Scoreboard
@@ -311,6 +320,19 @@ class Runtime:
         exporter = import_module(EXPORTER)
         log = self._log(plan, {})
         code: int = exporter.run(plan, listener, master_pid, log, self.scoreboard)
+        return code
+
+    def watch(self, plan: DaemonPlan, channel: Channel, master_pid: int) -> int:
+        """Be the watcher: as whoever the application is, for the filter may be its code."""
+        watcher = import_module(WATCHER)
+        identity = import_module("granian_d.worker.identity")
+        assert plan.watch is not None
+        setproctitle(f"granian-d: watcher [{plan.master.process_name}]")
+        own = watcher.own_files(plan)
+        identity.become(plan.worker.identity)
+        if not identity.die_with(master_pid):
+            return 0
+        code: int = watcher.run(plan.watch, channel, own, self.reload_filter)
         return code
 
     def _furnish(self, plan: DaemonPlan, post: Post) -> Desk:

@@ -1,6 +1,7 @@
-"""The wire between the master and one worker: typed messages over a socket pair.
+"""The wire between the master and one child, most often a worker: typed messages.
 
-SOCK_SEQPACKET keeps message boundaries and tells of the other end's death by an empty message.
+It is a socket pair: SOCK_SEQPACKET keeps message boundaries and tells of the other end's death by
+an empty message.
 Every message is a NamedTuple and travels as one JSON object; descriptors ride along (SCM_RIGHTS).
 Neither end ever waits: the master must not hang on a worker that does not read.
 
@@ -48,7 +49,7 @@ class Closed(NamedTuple):
 
 
 class Failed(NamedTuple):
-    """Worker or mold: it cannot start; it exits after this message."""
+    """Worker, mold or watcher: it cannot start; it exits after this message."""
 
     reason: str
     exit_code: int
@@ -58,6 +59,16 @@ class Dumped(NamedTuple):
     """Worker or mold: the text that was asked for, in a file in memory that rides along."""
 
     ticket: int
+
+
+class Watching(NamedTuple):
+    """Watcher: from now on it tells of changes."""
+
+
+class Changed(NamedTuple):
+    """Watcher: files have changed."""
+
+    files: str  # in words
 
 
 class Drain(NamedTuple):
@@ -116,6 +127,8 @@ Message = (
     | Closed
     | Failed
     | Dumped
+    | Watching
+    | Changed
     | Drain
     | Fork
     | Dump

@@ -39,6 +39,8 @@ Callback = Callable[[], None]
 # not to hold it up when the disk is slow.
 FILE_PART_BYTES = 128 * 1024
 
+_NO_EXCUSE = ([(b"content-type", b"text/plain; charset=utf-8")], b"Internal Server Error")
+
 
 class Observer:
     """Is told what happened; counts and logs. Never raises."""
@@ -60,6 +62,13 @@ class Observer:
     def explained(self, exchange: Exchange, text: str) -> None:
         """The application says for debugging what it answers with."""
         raise NotImplementedError
+
+    def excuse(self, exchange: Exchange) -> tuple[FieldPairs, bytes] | None:  # noqa: ARG002 - for those who say more
+        """What the peer is told of a fault of the application: fields and body of the 500.
+
+        None, as here: no more than that there is one. The fault may tell of secrets.
+        """
+        return None
 
     def refused(self, peer: Peer, violation: ProtocolViolation) -> None:
         """The engine answered by itself, because the peer broke a rule."""
@@ -285,9 +294,10 @@ class Exchange:
         if self.state != states.AWAITED:
             self.abort()
             return
+        fields, body = self.observer.excuse(self) or _NO_EXCUSE
         try:
-            self.start(500, [(b"content-type", b"text/plain; charset=utf-8")])
-            self.send(b"Internal Server Error", last=True)
+            self.start(500, fields)
+            self.send(body, last=True)
         except Disconnected:
             self.abort()
 

@@ -58,6 +58,13 @@ EVENTS: Final[dict[str, tuple[str, str]]] = {
     "reload_rolling": ("info", "Reloading: starting generation {generation}"),
     "reload_done": ("info", "Reloaded: generation {generation} serves with {workers} worker(s)"),
     "reload_failed": ("error", "Reload failed, generation {generation} serves on: {reason}"),
+    "changes_detected": ("info", "Changes detected, reloading workers.. {files}"),
+    "application_missing": ("error", "Showing clients why the application is missing: {reason}"),
+    "watching": ("info", "Watching for changes: {paths}"),
+    "watcher_died": (
+        "error",
+        "Files are not watched: {reason} (next try in {delay_s:.1f} s)",
+    ),
     "reload_superseded": ("info", "Reloading: the reload before is given up for this one"),
     "upgrade_began": ("info", "Upgrading: trying the granian-d on disk"),
     "upgrading": ("info", "Upgrading: it can take over"),
@@ -76,7 +83,7 @@ EVENTS: Final[dict[str, tuple[str, str]]] = {
     "worker_died": ("error", "Unexpected exit from worker-{worker} (PID {pid}): {how}"),
     "worker_not_replaced": (
         "critical",
-        "Worker-{worker} is not to be replaced (respawn_failed_workers), the service ends: {reason}",
+        "Worker-{worker} is not replaced (respawn_failed_workers), the service ends: {reason}",
     ),
     "worker_backoff": ("warning", "Worker-{worker} keeps dying: next try in {delay_s:.1f} s"),
     "worker_stalled": (

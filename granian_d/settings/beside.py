@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,11 +64,14 @@ def plan_watch(loaded: Loaded, working_dir: str) -> WatchPlan | None:
         working_dir: what the application is imported from; "" for the current directory.
 
     Raises:
-        ConfigError: a path is not there.
+        ConfigError: a path is not there, or what watches is not installed.
     """
     table = loaded.settings.reload
     if not table.enabled:
         return None
+    if not loaded.surroundings.rehearsal and find_spec("watchfiles") is None:
+        reason = "needs watchfiles, which is not installed: pip install granian-d[reload]"
+        raise loaded.refusal(("reload", "enabled"), reason)
     return WatchPlan(
         paths=_watched(loaded) or (working_dir or os.getcwd(),),
         ignore_dirs=table.ignore_dirs,
@@ -79,6 +83,14 @@ def plan_watch(loaded: Loaded, working_dir: str) -> WatchPlan | None:
         tick_s=table.tick / 1000,
         ignore_worker_failure=table.ignore_worker_failure,
     )
+
+
+def watch_remarks(loaded: Loaded) -> list[str]:
+    """Who shows tracebacks should know who may look at them."""
+    if not loaded.settings.reload.enabled or not loaded.surroundings.managed:
+        return []
+    reason = "for development only: this is a service, and whoever can reach it sees tracebacks"
+    return [loaded.line(("reload", "enabled"), reason)]
 
 
 def _watched(loaded: Loaded) -> tuple[str, ...]:

@@ -42,6 +42,8 @@ class Surroundings:
     runtime_directory: str
     logs_directory: str
     credentials_directory: str
+    variables: frozenset[str]  # names of those in the environment
+    managed: bool  # the daemon is a service of systemd
     debug: bool  # the manager wants to know why the start before failed (DEBUG_INVOCATION)
 
     @property
@@ -92,8 +94,7 @@ def load(
 
     Args:
         argv: the command line, without the program.
-        environ: the environment, of which GRANIAN_*, systemd's directories and its wish for debug
-            messages are read.
+        environ: the environment, of which GRANIAN_* is read, and what systemd says there.
         inherited: the names of the sockets that systemd passed, one for each. None when the
             settings are only examined: then neither sockets nor privileges nor, where there is no
             directory for them, credentials are known, and none is missed.
@@ -106,6 +107,8 @@ def load(
         runtime_directory=_first(environ.get("RUNTIME_DIRECTORY", "")),
         logs_directory=_first(environ.get("LOGS_DIRECTORY", "")),
         credentials_directory=environ.get("CREDENTIALS_DIRECTORY", ""),
+        variables=frozenset(environ),
+        managed=environ.get("SYSTEMD_EXEC_PID") == str(os.getppid()),  # who started this planner
         debug=environ.get("DEBUG_INVOCATION") == "1",
     )
     provenance = Provenance(_read_sources(argv, environ))

@@ -198,7 +198,18 @@ COMPUTED: Final = {
     "surge": Computed("workers", lambda s: s.workers),
     "workers_min": Computed("workers", lambda s: s.workers),
     "workers_max": Computed("workers", lambda s: s.workers),
-    "workers_stream_timeout": Computed("workers_kill_timeout", lambda s: s.workers_kill_timeout),
+    # In development nobody wants to wait for what the code of before still has to say, and who
+    # looks at a request with a debugger stops its worker's loop.
+    "workers_kill_timeout": Computed(
+        "30; 3 with reload", lambda s: 3.0 if s.reload.enabled else 30.0
+    ),
+    "workers_stream_timeout": Computed(
+        "workers_kill_timeout; 1 with reload",
+        lambda s: 1.0 if s.reload.enabled else s.workers_kill_timeout,
+    ),
+    "workers_stall_timeout": Computed(
+        "30; 0 with reload", lambda s: 0.0 if s.reload.enabled else 30.0
+    ),
     "workers_max_requests_jitter": Computed(
         "a tenth of workers_max_requests", lambda s: s.workers_max_requests // 10
     ),

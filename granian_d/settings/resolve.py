@@ -29,7 +29,8 @@ from granian_d.plan import (
     WorkerPlan,
     site_packages,
 )
-from granian_d.settings.beside import plan_metrics, plan_static, plan_watch
+from granian_d.settings.beside import plan_metrics, plan_static, plan_watch, watch_remarks
+from granian_d.settings.env_files import plan_environment
 from granian_d.settings.identity import plan_identity
 from granian_d.settings.listeners import plan_listeners, unbound
 from granian_d.settings.model import given
@@ -86,7 +87,7 @@ def remarks(loaded: Loaded) -> tuple[str, ...]:
     """What does not keep the daemon from starting, and its user should know."""
     found = (
         *(unbound(loaded), tls_remarks(loaded), pool_remarks(loaded)),
-        *(_inert(loaded), _unheard(loaded)),
+        *(watch_remarks(loaded), _inert(loaded), _unheard(loaded)),
     )
     return (*loaded.warnings, *(line for lines in found for line in lines))
 
@@ -128,17 +129,22 @@ def _plan_worker(loaded: Loaded) -> WorkerPlan:
         blocking_threads=_blocking_threads(loaded),
         blocking_threads_idle_timeout_s=settings.blocking_threads_idle_timeout,
         backpressure=given(settings.backpressure),
-        warmup=settings.warmup,
+        warmup="" if _is_forgiving(settings) else settings.warmup,
         health=settings.health,
         request_timeout_s=settings.request_timeout,
         lifespan_at_signal=settings.lifespan_shutdown == "signal",
         static=plan_static(loaded),
         debug=settings.reload.enabled,
-        environment=(),
+        environment=plan_environment(loaded),
         limits=_plan_limits(loaded),
         forwarding=_plan_forwarding(loaded.settings),
         identity=plan_identity(loaded),
     )
+
+
+def _is_forgiving(settings: Settings) -> bool:
+    """What answers instead of an application that cannot be started could not be warmed up."""
+    return settings.reload.enabled and settings.reload.ignore_worker_failure
 
 
 def _plan_limits(loaded: Loaded) -> Limits:

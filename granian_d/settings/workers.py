@@ -91,18 +91,20 @@ class Workers(Serving):
     workers_startup_timeout: float = duration(
         60, "Time for a worker to become ready.", ge=1, reload="live"
     )
-    workers_kill_timeout: float = duration(
-        30,
+    workers_kill_timeout: float | None = duration(
+        None,
         "Time for a worker to finish its requests before it is killed.",
         ge=1,
         le=1800,
         reload="live",
+        example=30,
     )
-    workers_stall_timeout: float = duration(
-        30,
+    workers_stall_timeout: float | None = duration(
+        None,
         "Time a worker may make no progress before it is replaced; 0 is no limit.",
         ge=0,
         reload="live",
+        example=30,
     )
     workers_stream_timeout: float | None = duration(
         None,

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Sequence
 
-    from granian_d.control.channel import Post
+    from granian_d.control.channel import Channel, Post
     from granian_d.observe.log import Log
     from granian_d.observe.scoreboard import Scoreboard
     from granian_d.plan import DaemonPlan
@@ -54,6 +54,9 @@ class Runtime(Protocol):
 
     def export(self, plan: DaemonPlan, listener: socket.socket, master_pid: int) -> int:
         """Be the exporter of metrics, in a fresh child; its exit status."""
+
+    def watch(self, plan: DaemonPlan, channel: Channel, master_pid: int) -> int:
+        """Be the watcher, in a fresh child; its exit status."""
 
     def set_title(self, text: str) -> None:
         """Name this process."""

@@ -147,6 +147,7 @@ class _Loop:
             if self._hands.exporter is not None:
                 self._hands.exporter.look(now)
                 self._watch()
+            self._hands.mind_watcher()
             if not self._nursery.expecting:  # else a stranger may be the one who is expected
                 child.reap_strangers(self._hands.pids())
         self._hands.upgrader.vouch()
@@ -207,11 +208,16 @@ class _Loop:
             wanted[self._hands.reception.fileno()] = self._hear_callers
         if self._pressure is not None:
             wanted[self._pressure.fileno()] = self._hear_pressure
+        watcher = self._hands.watcher
+        if watcher is not None and watcher.fileno() != -1:
+            wanted[watcher.fileno()] = self._hear_watcher
         known = set(self._selector.get_map()) - {self._wake_reader}
         for fd in known - set(wanted):
             self._selector.unregister(fd)
         for fd in set(wanted) - known:
             self._selector.register(fd, selectors.EVENT_READ, wanted[fd])
+        if watcher is not None:
+            watcher.tidy()
 
     def _hear_exit(self, number: int) -> Iterator[Event]:
         """The pidfd of a worker or mold is readable: it has ended. Its last words come first."""
@@ -266,6 +272,12 @@ class _Loop:
             self._pressure.close()
             self._pressure = None
         yield Wanted("trim")
+
+    def _hear_watcher(self) -> Iterator[Event]:
+        """Files have changed, or nobody looks at them any more."""
+        assert self._hands.watcher is not None
+        yield from self._hands.watcher.hear()
+        self._watch()
 
     def _describe(self) -> dict[str, Any]:
         """The report of `granianctl status`."""

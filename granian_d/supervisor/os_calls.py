@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from granian_d.supervisor.exporter import Exporter
     from granian_d.supervisor.launch import Launch
     from granian_d.supervisor.reception import Reception
+    from granian_d.supervisor.watcher import Watcher
 
     Supplies = tuple[DaemonPlan, tuple[tuple[ListenerPlan, socket.socket], ...], object]
 
@@ -71,6 +72,7 @@ class OsCalls:
         self.certificates: Certificates | None = None  # until a plan has TLS
         self.reception: Reception | None = None  # where a plan has a control socket
         self.exporter: Exporter | None = None  # since a plan has metrics
+        self.watcher: Watcher | None = None  # where a plan has files watched
         self.nursery = Nursery(self)
         self.children = self.nursery.children
         self.molds = self.nursery.molds
@@ -149,6 +151,7 @@ class OsCalls:
             self.safekeeping.begin(self.scoreboard)
             self.report(Report("starting", {"version": plan.version, "pid": self.master_pid}))
             self._report_listening(plan)
+            self.mind_watcher()
 
     def open_reception(self, path: str, waiting: Iterable[tuple[int, int]] = ()) -> None:
         """Listen to granianctl; where the socket cannot be had, serve on without it.
@@ -176,7 +179,11 @@ class OsCalls:
         """Of all children that are known and not reaped."""
         pids = {known.pid for known in self.nursery.everybody().values()}
         pids |= {planner.pid for planner in self.planners}
-        return pids if self.exporter is None else pids.union(self.exporter.pids.values())
+        if self.exporter is not None:
+            pids.update(self.exporter.pids.values())
+        if self.watcher is not None:
+            pids.add(self.watcher.pid)
+        return pids
 
     def tell_what_it_held(self, gone: Child) -> None:
         """Who leaves in good order holds nothing any more."""
@@ -295,6 +302,20 @@ class OsCalls:
         self.listeners.close_others(listeners)
         for planner in self.planners:
             planner.close()
+        if self.watcher is not None:
+            self.watcher.leave()
+
+    def mind_watcher(self) -> None:
+        """Have files watched as the committed plan wants it."""
+        plan = self.committed
+        if plan is None or (plan.watch is None and self.watcher is None):
+            return
+        if self.watcher is None:
+            # For development only.
+            from granian_d.supervisor.watcher import Watcher  # noqa: PLC0415 - as above
+
+            self.watcher = Watcher(self)
+        self.watcher.follow(plan)
 
     def _commit(self, command: Commit) -> None:
         plan = self.plans[command.generation]
@@ -331,6 +352,7 @@ class OsCalls:
         self.export_metrics(plan)
         if self.certificates is not None:
             self.certificates.retain(plan.tls)
+        self.mind_watcher()
 
     def _announce(self, command: Announce) -> None:
         if command.phase == "ready":

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import faulthandler
 import gc
 import importlib
 import os
 import signal
+import sys
 import threading
 import traceback
 from functools import partial
@@ -42,11 +42,12 @@ from granian_d.worker import doors, heartbeat, identity, libc
 from granian_d.worker import loop as loops
 from granian_d.worker.dispatch import Dispatch
 from granian_d.worker.drain import Drain
+from granian_d.worker.fault import explain
 from granian_d.worker.load import load_application
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable, Iterator
-    from types import CodeType
 
     from granian_d.control.channel import Post
     from granian_d.interface.contract import Interface
@@ -63,15 +64,12 @@ FORWARDED = "granian_d.http.forwarded"
 FRONTS = "granian_d.worker.fronts"
 MOLD = "granian_d.worker.mold"
 OVERDUE = "granian_d.worker.overdue"
+DEVELOPMENT = "granian_d.worker.development"
 STACKS = "granian_d.worker.stacks"
 PINNING = "granian_d.control.pinning"
 WARMUP = "granian_d.worker.warmup"
 MASTER_IS_DEAD = 1
 _NOTHING: Final = object()  # instead of an application, which may be anything
-PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
-# A message to the master is bounded: of a sentence the beginning says most, of a traceback the end.
-SENTENCE_CHARS = 1_000
-TRACEBACK_CHARS = 15_000
 
 
 def prepare(plan: DaemonPlan) -> None:
@@ -101,6 +99,11 @@ def run(plan: DaemonPlan, post: Post, furnish: Callable[[Post], Desk]) -> int:
     faulthandler.register(DUMP_SIGNAL)  # and this one only dumps
     identity.yield_to_master()
     identity.become(plan.worker.identity)
+    for name, value in plan.worker.environment:
+        os.environ.setdefault(name, value)
+    if plan.worker.debug:
+        # It is believed for a second, if the size is the same: too long for who edits quickly.
+        sys.dont_write_bytecode = True
     if not identity.die_with(post.master_pid):
         return MASTER_IS_DEAD
     life = _Life(plan, post, furnish)
@@ -130,6 +133,10 @@ class _Life:
         self._forking = False  # not the application, but the mold
         # Most daemons have no molds; what they take is not to be held by all of them.
         self._mold = importlib.import_module(MOLD) if plan.pool.preload else None
+        # The same of development.
+        self._forgive = None
+        if plan.watch is not None and plan.watch.ignore_worker_failure:
+            self._forgive = importlib.import_module(DEVELOPMENT)
         self._known = self._sockets()
 
     def as_worker(self) -> _Part | None:
@@ -142,7 +149,7 @@ class _Life:
         except Exception as error:  # noqa: BLE001 - the border of the process
             self._fail(error)
         finally:
-            _close(loop)
+            loops.close(loop)
         if heir is None:
             return None
         assert self._mold is not None, "without preload nobody is an heir"
@@ -159,7 +166,7 @@ class _Life:
         desk = self._furnish(self.post)
         try:
             if self._application is _NOTHING:
-                self._application = load(self.plan.worker)
+                self._application = self._load()
             self._mold.settle(desk, self._known)
             self.post.channel.send(Molded())
             born = self._mold.Mold(self.plan, self.post, desk, self._set_forking).wait()
@@ -172,6 +179,12 @@ class _Life:
         self._known = self._sockets()
         return self.as_worker
 
+    def _load(self) -> Any:
+        """The application, or where that is forgiven why there is none."""
+        if self._forgive is None:
+            return load(self.plan.worker)
+        return self._forgive.load_or_why_not(partial(load, self.plan.worker))
+
     def _sockets(self) -> frozenset[str]:
         """Those that the application has not opened, if that will be asked."""
         return frozenset(self._mold.sockets() if self._mold else ())
@@ -179,9 +192,13 @@ class _Life:
     def _serve(self, desk: Desk, loop: asyncio.AbstractEventLoop) -> Post | None:
         """A worker's life; its post as a mold, if it is to become one."""
         if self._application is _NOTHING:
-            self._application = load(self.plan.worker)
+            self._application = self._load()
         turn = Turn()
-        interface = _make_interface(self.plan, self._application, loop, desk.row, turn)
+        make = partial(_make_interface, self.plan, self._application, loop, desk.row, turn)
+        if self._forgive is None:
+            interface = make()
+        else:
+            interface = self._forgive.Forgiving(make, self._application, desk.log)
         worker = _Worker(self.plan, self.post, desk, interface, loop, turn)
         try:
             loop.run_until_complete(worker.live())
@@ -197,7 +214,7 @@ class _Life:
         """Tell the master what has gone wrong, and end with a status that says it too."""
         kind = error if isinstance(error, DaemonError) else DaemonError
         self.exit_code = kind.exit_code
-        self.post.channel.send(Failed(_explain(error), self.exit_code))
+        self.post.channel.send(Failed(explain(error), self.exit_code))
 
     def let_go(self) -> None:
         """In a child that the application forks: what it holds would outlive the daemon with it."""
@@ -260,7 +277,8 @@ class _Worker:
         self._interface = interface
         self._loop = loop
         self._plan = plan
-        self._idle_s = plan.worker.limits.idle_timeout_s
+        # In development the next request is for the new code, on a connection of its own.
+        self._idle_s = 0.0 if plan.worker.debug else plan.worker.limits.idle_timeout_s
         listener: Interface | Named = interface
         self._access_log: RequestLog | None = None
         if desk.access_log is not None:
@@ -274,6 +292,9 @@ class _Worker:
         dispatch = Dispatch(*terms)
         if plan.worker.health or plan.worker.static:
             dispatch = importlib.import_module(FRONTS).make(plan.worker, desk.health, terms)
+        if plan.worker.debug:
+            room = importlib.import_module(DEVELOPMENT)
+            dispatch.observer = room.FaultPages(dispatch)
         self._connections = make_connections(
             plan.worker.engine,
             loop,
@@ -408,25 +429,6 @@ def _tell_notes(interface: Interface, log: Log) -> None:
         log.event("interface_note", reason=note)
 
 
-def _explain(error: Exception) -> str:
-    """The message, and where the application itself went wrong, if it did."""
-    cause = error.__cause__ if isinstance(error, DaemonError) else error
-    sentence = " ".join(str(error).split())[:SENTENCE_CHARS]
-    if cause is None:
-        return sentence
-    frames = cause.__traceback__
-    while frames is not None and frames.tb_next and _is_machinery(frames.tb_frame.f_code):
-        frames = frames.tb_next  # the way to the application is always the same
-    text = "".join(traceback.format_exception(type(cause), cause, frames)).rstrip()
-    return f"{sentence}\n{text[-TRACEBACK_CHARS:]}"
-
-
-def _is_machinery(code: CodeType) -> bool:
-    """The code belongs to the import system or to granian-d."""
-    name = code.co_filename
-    return name.startswith(("<frozen importlib", PACKAGE)) or name == importlib.__file__
-
-
 def _say_goodbye() -> None:
     """What an interpreter does at its end, in its order: threads, executors, exit handlers.
 
@@ -435,15 +437,3 @@ def _say_goodbye() -> None:
     """
     threading._shutdown()  # type: ignore[attr-defined]  # noqa: SLF001 - as multiprocessing does
     atexit._run_exitfuncs()  # noqa: SLF001 - as above: there is no other way
-
-
-def _close(loop: asyncio.AbstractEventLoop) -> None:
-    """End what the application left behind, as asyncio.run does."""
-    tasks = asyncio.all_tasks(loop)
-    for task in tasks:
-        task.cancel()
-    if tasks:
-        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
-    loop.run_until_complete(loop.shutdown_asyncgens())
-    loop.close()
-    asyncio.set_event_loop(None)

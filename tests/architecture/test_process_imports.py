@@ -54,6 +54,8 @@ NOT_IN_THE_MASTER = (
     "granian_d.interface",
     "granian_d.supervisor.reception",
     "granian_d.supervisor.report",
+    "granian_d.supervisor.watcher",
+    "watchfiles",
     *_OF_THE_JOURNAL,
     *_OF_OTHER_LOGS,
     *_OF_METRICS,
@@ -72,6 +74,7 @@ NOT_IN_A_WORKER = (
     "granian_d.settings",
     "granian_d.interface.static",  # where there are no mounts
     "granian_d.worker.fronts",  # nor a path for health
+    "granian_d.worker.development",
     *_OF_THE_JOURNAL,
     *_OF_OTHER_LOGS,
     *_OF_METRICS,

@@ -27,6 +27,14 @@ def test_a_killed_worker_is_back_and_the_other_one_unharmed(serve):
     assert not [loss for loss in load.result["lost"] if loss.startswith("connect")]
 
 
+def test_a_death_ends_the_service_where_the_dead_are_not_replaced(serve):
+    daemon = serve(2, more="respawn_failed_workers = false")
+    os.kill(daemon.workers()[0], 9)
+    assert daemon.wait() == 1
+    assert "Worker-1 is not replaced (respawn_failed_workers), the service ends" in daemon.log
+    assert "Stopped worker-2 (generation 1)" in daemon.log, "in good order"
+
+
 def test_the_requests_of_the_other_worker_go_on(serve):
     """A long request on each worker; one worker is killed; the other's answer comes."""
     daemon = serve(2)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import socket
 import tempfile
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -39,6 +41,17 @@ def test_a_reload_brings_the_new_code(serve, deploy):
     deploy("two")
     daemon.reload()
     assert daemon.get().text.startswith("two ")
+
+
+def test_the_old_worker_serves_on_for_the_respawn_interval(serve):
+    daemon = serve(1, more='respawn_interval = 1\nlog.format = "json"')
+    daemon.reload()
+    records = [json.loads(line) for line in daemon.log.splitlines()]
+    at = {(one["event"], one.get("generation")): one["time"] for one in records}
+    ready, draining = (
+        datetime.fromisoformat(at[one]) for one in (("worker_ready", 2), ("worker_draining", 1))
+    )
+    assert draining - ready >= timedelta(seconds=0.99)
 
 
 BREAKS = {

@@ -61,7 +61,7 @@ POOLS = {
     "two workers, respawn interval, surge of one": pool_plan(
         workers=2, surge=1, respawn_interval_s=STEP
     ),
-    "one worker, not replaced": pool_plan(workers=1, respawn=False),
+    "two workers, not replaced": pool_plan(workers=2, respawn=False),
     "one worker, preload": pool_plan(workers=1, preload=True),
     "two workers, preload, surge of one": pool_plan(workers=2, surge=1, preload=True),
 }

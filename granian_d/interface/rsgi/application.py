@@ -77,15 +77,16 @@ class RsgiCall(Call):
         self._fail()
 
     def _fail(self) -> None:
-        """End the exchange with a 500, which has no content in RSGI, or cut it."""
+        """End the exchange with a 500, or cut it; in RSGI it has no content but an excuse."""
         exchange = self._exchange
         if exchange.state != _AWAITED:
             if exchange.state != _FINISHED:
                 exchange.fail()
             return
+        fields, body = exchange.observer.excuse(exchange) or ((), b"")
         try:
-            exchange.start(500, ())
-            exchange.send(b"", True)
+            exchange.start(500, fields)
+            exchange.send(body, True)
         except Disconnected:
             exchange.abort()
 

@@ -25,7 +25,7 @@ from granian_d.control.channel import (
     Ready,
     Reopen,
 )
-from granian_d.worker.main import SENTENCE_CHARS, TRACEBACK_CHARS
+from granian_d.worker.fault import SENTENCE_CHARS, TRACEBACK_CHARS
 
 REASON_CHARS = SENTENCE_CHARS + 1 + TRACEBACK_CHARS  # the longest reason that a worker gives
 

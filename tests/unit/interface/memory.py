@@ -49,6 +49,9 @@ class Recorder:
     def explained(self, exchange: Exchange, text: str) -> None:
         self.explanations.append(text)
 
+    def excuse(self, exchange: Exchange) -> None:
+        return None
+
     def refused(self, peer: Peer, violation: Any) -> None:
         raise AssertionError("told by the engine only")
 
