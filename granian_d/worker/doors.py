@@ -13,9 +13,9 @@ from granian_d.transport.contract import Door
 
 if TYPE_CHECKING:
     import asyncio
+    import socket
     from collections.abc import Sequence
 
-    from granian_d.control.channel import Post
     from granian_d.engine.contract import EndpointMaker
     from granian_d.http.message import Peer
     from granian_d.plan import DaemonPlan, ListenerPlan, TlsPlan
@@ -69,23 +69,28 @@ class Doors:
     __slots__ = ("_log", "_plan", "_row", "_secured", "all", "contexts")
 
     def __init__(
-        self, plan: DaemonPlan, post: Post, desk: Desk, loop: asyncio.AbstractEventLoop
+        self,
+        plan: DaemonPlan,
+        listeners: Sequence[tuple[ListenerPlan, socket.socket]],
+        contexts: Any,
+        desk: Desk,
+        loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._plan = plan.tls
         self._log = desk.log
         self._row = desk.row
         self._secured: Any = None
-        self.contexts = post.contexts
+        self.contexts = contexts
         if plan.tls is not None:
             import_module(TLS_CONTEXT).mute_odd_names()
             self._secured = import_module(TLS).Secured(
-                post.contexts,
+                contexts,
                 secured(plan.worker.engine, plan.worker.http),
                 plan.tls.handshake_timeout_s,
                 loop.call_soon,
                 self._failed,
             )
-        self.all = tuple(Door(sock, self._maker(plan, entry)) for entry, sock in post.listeners)
+        self.all = tuple(Door(sock, self._maker(plan, entry)) for entry, sock in listeners)
 
     def renew(self, fds: Sequence[int]) -> None:
         """Use new certificates and ticket keys for the connections to come."""

@@ -32,18 +32,19 @@ from granian_d.control.channel import Drain as DrainOrder
 from granian_d.errors import DaemonError
 from granian_d.http.turn import Turn
 from granian_d.interface import alias, registry
-from granian_d.interface.contract import Context
 from granian_d.interface.shape import refuse_misfit
-from granian_d.observe.scoreboard import ACCEPTED, BLOCKING, CONNECTIONS, CONNECTIONS_FAILED
-from granian_d.transport.accept import Acceptor
-from granian_d.transport.choose import make_connections, preload
-from granian_d.transport.deadlines import Deadlines
+from granian_d.transport.choose import preload
 from granian_d.worker import doors, heartbeat, identity, libc
 from granian_d.worker import loop as loops
-from granian_d.worker.dispatch import Dispatch
-from granian_d.worker.drain import Drain
 from granian_d.worker.fault import explain
 from granian_d.worker.load import load_application
+from granian_d.worker.serving import (
+    FORWARDED,
+    FRONTS,
+    Serving,
+    make_interface,
+    tell_notes,
+)
 
 if TYPE_CHECKING:
     import asyncio
@@ -51,23 +52,15 @@ if TYPE_CHECKING:
 
     from granian_d.control.channel import Post
     from granian_d.interface.contract import Interface
-    from granian_d.observe.log import Log
-    from granian_d.observe.scoreboard import Row
     from granian_d.plan import DaemonPlan, WorkerPlan
-    from granian_d.worker.desk import Desk, RequestLog
-    from granian_d.worker.named import Named
+    from granian_d.worker.desk import Desk
 
     _Part = Callable[[], "_Part | None"]
 
-NAMED = "granian_d.worker.named"
-FORWARDED = "granian_d.http.forwarded"
-FRONTS = "granian_d.worker.fronts"
 MOLD = "granian_d.worker.mold"
-OVERDUE = "granian_d.worker.overdue"
 DEVELOPMENT = "granian_d.worker.development"
 STACKS = "granian_d.worker.stacks"
 PINNING = "granian_d.control.pinning"
-WARMUP = "granian_d.worker.warmup"
 MASTER_IS_DEAD = 1
 _NOTHING: Final = object()  # instead of an application, which may be anything
 
@@ -87,13 +80,19 @@ def prepare(plan: DaemonPlan) -> None:
         importlib.import_module(MOLD)
 
 
-def run(plan: DaemonPlan, post: Post, furnish: Callable[[Post], Desk]) -> int:
+def run(
+    plan: DaemonPlan,
+    post: Post,
+    furnish: Callable[[Post], Desk],
+    find: Callable[[WorkerPlan], Any] = load_application,
+) -> int:
     """Be a worker or a mold from the fork to the end; the exit status.
 
     Args:
         plan: what to obey.
         post: what to be: in slot 0 a mold, elsewhere a worker.
         furnish: names the process for a post, and gives it what it writes on.
+        find: gives the application, or raises LoadError.
     """
     faulthandler.enable()  # SIGABRT from the master dumps every thread's stack, then kills
     faulthandler.register(DUMP_SIGNAL)  # and this one only dumps
@@ -106,7 +105,7 @@ def run(plan: DaemonPlan, post: Post, furnish: Callable[[Post], Desk]) -> int:
         sys.dont_write_bytecode = True
     if not identity.die_with(post.master_pid):
         return MASTER_IS_DEAD
-    life = _Life(plan, post, furnish)
+    life = _Life(plan, post, furnish, find)
     os.register_at_fork(after_in_child=life.let_go)
     part: _Part | None = life.as_worker if post.slot else life.as_mold
     try:
@@ -124,11 +123,18 @@ class _Life:
     Each part ends with the next one: of a mold that is a worker in the new process.
     """
 
-    def __init__(self, plan: DaemonPlan, post: Post, furnish: Callable[[Post], Desk]) -> None:
+    def __init__(
+        self,
+        plan: DaemonPlan,
+        post: Post,
+        furnish: Callable[[Post], Desk],
+        find: Callable[[WorkerPlan], Any],
+    ) -> None:
         self.plan = plan
         self.post = post
         self.exit_code = 0
         self._furnish = furnish
+        self._find = find
         self._application: Any = _NOTHING
         self._forking = False  # not the application, but the mold
         # Most daemons have no molds; what they take is not to be held by all of them.
@@ -181,9 +187,8 @@ class _Life:
 
     def _load(self) -> Any:
         """The application, or where that is forgiven why there is none."""
-        if self._forgive is None:
-            return load(self.plan.worker)
-        return self._forgive.load_or_why_not(partial(load, self.plan.worker))
+        found = partial(load, self.plan.worker, self._find)
+        return found() if self._forgive is None else self._forgive.load_or_why_not(found)
 
     def _sockets(self) -> frozenset[str]:
         """Those that the application has not opened, if that will be asked."""
@@ -194,7 +199,7 @@ class _Life:
         if self._application is _NOTHING:
             self._application = self._load()
         turn = Turn()
-        make = partial(_make_interface, self.plan, self._application, loop, desk.row, turn)
+        make = partial(make_interface, self.plan, self._application, loop, desk.row, turn)
         if self._forgive is None:
             interface = make()
         else:
@@ -204,7 +209,7 @@ class _Life:
             loop.run_until_complete(worker.live())
         finally:
             interface.close()
-            _tell_notes(interface, desk.log)
+            tell_notes(interface, desk.log)
         if not worker.heir:
             return None
         loop.run_until_complete(loop.shutdown_default_executor())  # its threads end
@@ -227,39 +232,19 @@ class _Life:
         self._forking = forking
 
 
-def load(worker: WorkerPlan) -> Any:
-    """Import the application.
+def load(worker: WorkerPlan, find: Callable[[WorkerPlan], Any]) -> Any:
+    """The application, as `find` gives it.
 
     Raises:
         LoadError: the application cannot be had.
     """
     alias.install()  # the application may import granian.rsgi
-    application = load_application(worker)
+    application = find(worker)
     refuse_misfit(worker.interface, application)
     return application
 
 
-def _make_interface(
-    plan: DaemonPlan, application: Any, loop: asyncio.AbstractEventLoop, row: Row, turn: Turn
-) -> Interface:
-    """What the application is spoken to through."""
-    worker = plan.worker
-    context = Context(
-        loop=loop,
-        root_path=worker.url_path_prefix,
-        multiprocess=max(plan.pool.workers, plan.pool.workers_max) > 1,
-        blocking_threads=worker.blocking_threads,
-        blocking_threads_idle_timeout_s=worker.blocking_threads_idle_timeout_s,
-        beat=partial(heartbeat.beat, row),
-        turn=turn,
-        debug=worker.debug,
-        lifespan_at_leave=worker.lifespan_at_signal,
-        pool_row=row[BLOCKING] if plan.metrics else None,
-    )
-    return registry.load(worker.interface)(application, context)
-
-
-class _Worker:
+class _Worker(Serving):
     """The part of the life in which the loop runs."""
 
     def __init__(
@@ -271,53 +256,9 @@ class _Worker:
         loop: asyncio.AbstractEventLoop,
         turn: Turn,
     ) -> None:
+        super().__init__(plan, post.listeners, post.contexts, desk, interface, loop, turn)
         self.heir = False  # it is to become a mold in the end
         self._channel = post.channel
-        self._desk = desk
-        self._interface = interface
-        self._loop = loop
-        self._plan = plan
-        # In development the next request is for the new code, on a connection of its own.
-        self._idle_s = 0.0 if plan.worker.debug else plan.worker.limits.idle_timeout_s
-        listener: Interface | Named = interface
-        self._access_log: RequestLog | None = None
-        if desk.access_log is not None:
-            self._access_log = desk.access_log(loop.call_soon)
-            if self._access_log.wants_ids:
-                listener = importlib.import_module(NAMED).Named(interface)
-        peer_of = None
-        if (forwarding := plan.worker.forwarding) is not None:
-            peer_of = partial(importlib.import_module(FORWARDED).peer_of, plan=forwarding)
-        terms = (listener, desk.row, desk.log, self._access_log, peer_of)
-        dispatch = Dispatch(*terms)
-        if plan.worker.health or plan.worker.static:
-            dispatch = importlib.import_module(FRONTS).make(plan.worker, desk.health, terms)
-        if plan.worker.debug:
-            room = importlib.import_module(DEVELOPMENT)
-            dispatch.observer = room.FaultPages(dispatch)
-        self._connections = make_connections(
-            plan.worker.engine,
-            loop,
-            dispatch,
-            plan.worker.limits,
-            Deadlines(loop),
-            self._connections_changed,
-            turn,
-        )
-        self._doors = doors.Doors(plan, post, desk, loop)
-        self._acceptor = Acceptor(
-            loop,
-            self._doors.all,
-            self._connections,
-            plan.worker.backpressure,
-            self._accept_failed,
-        )
-        self._drain = Drain(loop, self._acceptor, self._connections, interface, desk.log)
-
-    @property
-    def contexts(self) -> Any:
-        """Of OpenSSL, the newest; None without TLS."""
-        return self._doors.contexts
 
     async def live(self) -> None:
         """Start up, serve, drain, shut down.
@@ -326,30 +267,14 @@ class _Worker:
             StartupError: the application refused to start.
         """
         self._loop.set_exception_handler(self._loop_error)
-        await self._interface.startup()
-        _tell_notes(self._interface, self._desk.log)
-        if self._plan.worker.warmup:
-            room = importlib.import_module(WARMUP)
-            terms = (self._plan.worker, self._desk.row)
-            await room.warm_up(self._loop, self._connections, *terms)
+        await self.startup()
         self._listen_to_master()
         self._loop.add_signal_handler(signal.SIGTERM, self._ask_to_leave)
         heartbeat.start(self._loop, self._desk.row, self._connections)
-        self._mind_overdue()
-        self._acceptor.arm()
+        self.open()
         libc.malloc_trim()  # what the imports have left over
         self._channel.send(Ready())
-        await self._drain.empty.wait()
-        await self._drain.within_budget(self._interface.settle())
-        await self._interface.shutdown()
-        if self._access_log is not None:
-            self._access_log.flush()
-
-    def _mind_overdue(self) -> None:
-        if limit_s := self._plan.worker.request_timeout_s:
-            room, desk = importlib.import_module(OVERDUE), self._desk
-            terms = (self._connections, self._interface, desk.row, desk.log)
-            room.Overdue(self._loop, limit_s, *terms).start()
+        await self.until_empty()
 
     def _listen_to_master(self) -> None:
         self._loop.add_reader(self._channel.fileno(), self._hear_master)
@@ -360,8 +285,7 @@ class _Worker:
                 message, fds = received
                 if isinstance(message, DrainOrder):
                     self.heir = message.heir
-                    idle_s = self._idle_s if message.idle_s is None else message.idle_s
-                    self._drain.order(message, min(idle_s, self._idle_s))
+                    self.drain(message)
                     self._channel.send(Closed())
                 elif isinstance(message, Reopen):
                     self._desk.reopen(message.path, fds)
@@ -379,7 +303,7 @@ class _Worker:
             # The kernel kills this process with the master (identity.die_with); should the master
             # only have closed its end, nobody can order anything any more: leave in good order.
             self._loop.remove_reader(self._channel.fileno())
-            self._leave()
+            self.leave()
 
     def _dump(self, ticket: int) -> None:
         """Tell what every task and thread is doing."""
@@ -397,22 +321,6 @@ class _Worker:
         """SIGTERM by somebody other than the master: it finds a successor, then orders a drain."""
         self._channel.send(Leaving())
 
-    def _leave(self) -> None:
-        if not self._drain.begun:
-            pool = self._plan.pool
-            terms = DrainOrder(pool.drain_timeout_s, None, False, pool.stream_timeout_s)
-            self._drain.order(terms, self._idle_s)
-
-    def _connections_changed(self, count: int) -> None:
-        self._desk.row[ACCEPTED] += count > self._desk.row[CONNECTIONS]  # it changes by one
-        self._desk.row[CONNECTIONS] = count
-        self._acceptor.count_changed(count)
-        self._drain.look()
-
-    def _accept_failed(self, error: OSError) -> None:
-        self._desk.row[CONNECTIONS_FAILED] += 1
-        self._desk.log.event("accept_failed", reason=error.strerror or str(error))
-
     def _loop_error(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """What nobody awaited: a task of the application, or a fault of ours."""
         error = context.get("exception")
@@ -422,11 +330,6 @@ class _Worker:
         self._desk.log.event("loop_error", reason=reason)
 
 
-def _tell_notes(interface: Interface, log: Log) -> None:
-    """Log what the interface has noticed since it was last asked."""
-    notes, interface.notes[:] = list(interface.notes), ()
-    for note in notes:
-        log.event("interface_note", reason=note)
 
 
 def _say_goodbye() -> None:

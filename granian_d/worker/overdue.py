@@ -38,7 +38,7 @@ _BODY: Final = b"Gateway Timeout"
 
 
 class Overdue:
-    """Looks for them, from `start` until the loop ends.
+    """Looks for them, from `start` to `stop`.
 
     Args:
         loop: the worker's.
@@ -57,6 +57,7 @@ class Overdue:
         "_look_s",
         "_loop",
         "_row",
+        "_timer",
         "_told",
     )
 
@@ -78,10 +79,16 @@ class Overdue:
         self._log = log
         # By identity and begin, so that a new one in the same place is another; not held.
         self._told: set[tuple[int, int]] = set()
+        self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         """Look from now on."""
-        self._loop.call_later(self._look_s, self._look_on)
+        self._timer = self._loop.call_later(self._look_s, self._look_on)
+
+    def stop(self) -> None:
+        """Look no more."""
+        if self._timer is not None:
+            self._timer.cancel()
 
     def look(self) -> None:
         """Look once."""
@@ -97,7 +104,7 @@ class Overdue:
             self._give_up(exchange, (now_ns - exchange.started_ns) / 1e9)
 
     def _look_on(self) -> None:
-        self._loop.call_later(self._look_s, self._look_on)
+        self.start()
         self.look()
 
     def _give_up(self, exchange: Exchange, age_s: float) -> None:
