@@ -2,6 +2,8 @@
 
     DaemonError
      +- ConfigError            what the user wrote cannot be used            (exit 78)
+     |   +- EngineMissing      the engine, or (LoopMissing) the event loop is not installed
+     |   +- PidFileError       the pid file is another's, or cannot be written
      +- ListenError            an address cannot be bound or inherited       (exit 71)
      +- DaemonUnreachable      no daemon answers granianctl                  (exit 69)
      |   +- ControlTimeout     it did not answer in time                     (exit 75)
@@ -48,6 +50,14 @@ class ConfigError(DaemonError):
 
 class EngineMissing(ConfigError):
     """The engine that is wanted is not part of this installation."""
+
+
+class LoopMissing(ConfigError, RuntimeError):
+    """The event loop that is wanted is not part of this installation."""
+
+
+class PidFileError(ConfigError):
+    """The pid file names a process that runs, is none, or cannot be written."""
 
 
 class ListenError(DaemonError):
@@ -247,3 +257,14 @@ class PeerTooBusy(ProtocolViolation):
 
     http_status = 429
     h2_code = 11  # ENHANCE_YOUR_CALM
+
+
+# What Granian calls them, for programs that know it.
+FatalError = DaemonError
+ConfigurationError = ConfigError
+
+
+def told(line: str, exit_code: int) -> DaemonError:
+    """The error that another process of ours tells by one line and its exit status."""
+    kinds = (ConfigError, ListenError)
+    return next((one for one in kinds if one.exit_code == exit_code), DaemonError)(line)

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from granian_d.control.channel import Channel, Post
     from granian_d.observe.log import Put
+    from granian_d.observe.scoreboard import Row
     from granian_d.plan import DaemonPlan
     from granian_d.supervisor.handover import Handover
     from granian_d.systemd.journal import Journal
@@ -81,22 +82,37 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the daemon; the exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     _mend_inheritance()
-    pid = os.getpid()
     try:
-        handover = _take_over(pid)
-        passed = take_sockets(os.environ, pid)
+        launch = prepare(partial(Runtime, arguments), _take_over(os.getpid()))
     except DaemonError as error:
         sys.stderr.write(f"granian-d: {error}\n")
         return error.exit_code
+    return loop.run(launch)
+
+
+def prepare(
+    make: Callable[[Sequence[str], Scoreboard], Runtime], handover: Handover | None = None
+) -> Launch:
+    """What the master starts with; takes what the service manager has passed to this process.
+
+    Args:
+        make: gives its runtime, of the names of the sockets passed and the scoreboard.
+        handover: of this process' last program, if there was one.
+
+    Raises:
+        DaemonError: what was passed cannot be used.
+    """
+    pid = os.getpid()
+    passed = take_sockets(os.environ, pid)
     inherited = tuple(one for one in passed if not fdstore.is_stored(one.name))
     notifier = Notifier(os.environ, pid)
     store = FdStore(notifier, (one for one in passed if fdstore.is_stored(one.name)))
     if handover is not None:
         inherited = import_module(SUCCESSION).sockets(handover)
     scoreboard = _scoreboard(store, handover)
-    runtime = Runtime(arguments, tuple(socket.name for socket in inherited), scoreboard)
+    runtime = make(tuple(socket.name for socket in inherited), scoreboard)
     pressure = _pressure(runtime)
-    return loop.run(Launch(runtime, inherited, notifier, scoreboard, store, handover, pressure))
+    return Launch(runtime, inherited, notifier, scoreboard, store, handover, pressure)
 
 
 def _pressure(runtime: Runtime) -> Pressure | None:
@@ -167,6 +183,17 @@ def planner_command(fd: int, inherited: Sequence[str], arguments: Sequence[str])
     return [sys.executable, *planner]
 
 
+def program_planner_command(fd: int, inherited: Sequence[str]) -> list[str]:
+    """The command line of the planner whose settings come on its standard input.
+
+    Args:
+        fd: descriptor it answers on.
+        inherited: names of the sockets that the service manager passed.
+    """
+    words = [str(fd), json.dumps(list(inherited)), "-"]
+    return [sys.executable, *_PLANNER_FLAGS, "-m", "granian_d.cli.planner", *words]
+
+
 def check_command(
     fd: int, state: int, inherited: Sequence[str], arguments: Sequence[str]
 ) -> list[str]:
@@ -194,6 +221,8 @@ class Runtime:
 
     reload_filter: Any = None
 
+    reaps_strangers = True  # as PID 1 of a container, and with preload
+
     def __init__(
         self, arguments: Sequence[str], inherited: Sequence[str], scoreboard: Scoreboard
     ) -> None:
@@ -211,9 +240,23 @@ class Runtime:
         """The command line of the planner that answers on `fd`."""
         return planner_command(fd, self._inherited, self._arguments)
 
+    def planner_input(self) -> int:
+        """The planner reads nothing."""
+        return -1
+
+    def take_answer(self) -> bytes:
+        """Nobody has planned before."""
+        return b""
+
     def check_command(self, fd: int, state: int) -> Sequence[str]:
         """The command line of the check that answers on `fd` and reads what is in `state`."""
         return check_command(fd, state, self._inherited, self._arguments)
+
+    def before_workers(self, *, first: bool) -> None:
+        """Nobody wants to know."""
+
+    def refused(self, error: DaemonError) -> None:
+        """It is in the log, and in the exit status."""
 
     def set_title(self, text: str) -> None:
         """Name this process."""
@@ -340,11 +383,21 @@ class Runtime:
         part = f"worker {post.slot}" if post.slot else "mold"
         setproctitle(f"granian-d: {part} [{plan.master.process_name}] gen {post.generation}")
         who = {"worker": post.slot, "generation": post.generation}
+        row = self.scoreboard.row(post.row) if post.slot else memoryview(b"")
+        return self.desk(plan, row, who)
+
+    def desk(self, plan: DaemonPlan, row: Row, who: Mapping[str, Any]) -> Desk:
+        """What is written on by one that serves.
+
+        Args:
+            plan: whose log files are open.
+            row: of the scoreboard.
+            who: tells its records from others.
+        """
         if self._sink is not None:
             self._sink.close()  # another process's, and so is the room in its buffer
         wants_entries = plan.access_log.enabled and _access_form(plan) == "journal"
         self._sink = _open_journal() if self._journal or wants_entries else None
-        row = self.scoreboard.row(post.row) if post.slot else memoryview(b"")
         access = plan.access_log.file
         access_file = self._files[access] if access else self._stdout
         access_log = self._access_log(plan, access_file, who) if plan.access_log.enabled else None
@@ -367,6 +420,14 @@ class Runtime:
         assert self._sink is not None, "it is opened where entries are wanted"
         send = self._sink.send
         return lambda later: make(lines(fmt, file, later, who), later, send, who)
+
+    def close(self) -> None:
+        """Let go of all descriptors, where the process goes on."""
+        for file in self._files.values():
+            file.close()
+        if self._sink is not None:
+            self._sink.close()
+        os.close(self.scoreboard.fd)
 
 
 def _open_journal() -> Journal:

@@ -3,8 +3,8 @@
 `render` is not imported here: a planner starts once for every reload and renders nothing.
 """
 
-from granian_d.settings.load import Loaded, load
+from granian_d.settings.load import Loaded, load, load_keywords
 from granian_d.settings.resolve import remarks, resolve
 from granian_d.settings.sources import asked_for
 
-__all__ = ["Loaded", "asked_for", "load", "remarks", "resolve"]
+__all__ = ["Loaded", "asked_for", "load", "load_keywords", "remarks", "resolve"]

@@ -44,6 +44,7 @@ class Surroundings:
     credentials_directory: str
     variables: frozenset[str]  # names of those in the environment
     managed: bool  # the daemon is a service of systemd
+    dictconfig: Mapping[str, Any] | None  # of logging, which a program gives instead of a file
     debug: bool  # the manager wants to know why the start before failed (DEBUG_INVOCATION)
 
     @property
@@ -102,6 +103,41 @@ def load(
     Raises:
         ConfigError: with one line that says what is wrong, where, and what was expected.
     """
+    written = (read_arguments(argv), read_environment(environ))
+    return _load(written, environ, inherited)
+
+
+def load_keywords(
+    keywords: Mapping[str, Any],
+    environ: Mapping[str, str],
+    *,
+    directory: str,
+    inherited: tuple[str, ...] | None = (),
+) -> Loaded:
+    """The settings that a program gives as keyword arguments; of GRANIAN_* nothing is read.
+
+    Args:
+        keywords: see `keywords.read_keywords`.
+        environ: of which systemd's variables are read, as by `load`.
+        directory: what relative paths are relative to.
+        inherited: as of `load`.
+
+    Raises:
+        ConfigError: as by `load`.
+    """
+    from granian_d.settings import keywords as room  # noqa: PLC0415 - no daemon has a use for it
+
+    rest = dict(keywords)
+    dictconfig = room.take_dictconfig(rest)
+    return _load((room.read_keywords(rest, directory),), environ, inherited, dictconfig)
+
+
+def _load(
+    written: tuple[Reading, ...],
+    environ: Mapping[str, str],
+    inherited: tuple[str, ...] | None,
+    dictconfig: Mapping[str, Any] | None = None,
+) -> Loaded:
     surroundings = Surroundings(
         inherited=inherited,
         runtime_directory=_first(environ.get("RUNTIME_DIRECTORY", "")),
@@ -109,9 +145,10 @@ def load(
         credentials_directory=environ.get("CREDENTIALS_DIRECTORY", ""),
         variables=frozenset(environ),
         managed=environ.get("SYSTEMD_EXEC_PID") == str(os.getppid()),  # who started this planner
+        dictconfig=dictconfig,
         debug=environ.get("DEBUG_INVOCATION") == "1",
     )
-    provenance = Provenance(_read_sources(argv, environ))
+    provenance = Provenance(_with_file(written))
     warnings = [line for reading in provenance.readings for line in reading.warnings]
     warnings += _put_credentials(provenance, surroundings)
     try:
@@ -131,8 +168,8 @@ def _first(directories: str) -> str:
     return directories.partition(":")[0]
 
 
-def _read_sources(argv: Sequence[str], environ: Mapping[str, str]) -> tuple[Reading, ...]:
-    written = (read_arguments(argv), read_environment(environ))
+def _with_file(written: tuple[Reading, ...]) -> tuple[Reading, ...]:
+    """The sources, and the TOML file that one of them names."""
     for reading in written:
         if file := reading.values.get("config"):
             return (*written, read_toml(str(file)))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from granian_d import __version__
 from granian_d.control.wire import SOCKET_NAME
 from granian_d.engine.choose import resolve as resolve_engine
+from granian_d.event_loops import loops
 from granian_d.plan import (
     AccessLogPlan,
     DaemonPlan,
@@ -40,6 +41,7 @@ from granian_d.settings.pool import plan_pool, pool_remarks
 from granian_d.settings.tls import plan_tls, tls_remarks
 
 if TYPE_CHECKING:
+    from granian_d.plan.model import LoopName
     from granian_d.settings.load import Loaded
     from granian_d.settings.model import Settings
     from granian_d.settings.protocols import Http2
@@ -122,7 +124,7 @@ def _plan_worker(loaded: Loaded) -> WorkerPlan:
         factory=settings.factory,
         working_dir=_working_dir(loaded),
         venv=_venv(loaded),
-        loop=settings.loop,
+        loop=_loop(loaded),
         engine=settings.engine,
         http=settings.http,
         url_path_prefix=settings.url_path_prefix,
@@ -243,6 +245,8 @@ def _working_dir(loaded: Loaded) -> str:
 
 def _log_config(loaded: Loaded) -> str:
     """What is in the file of log.config, as one line of JSON."""
+    if (dictconfig := loaded.surroundings.dictconfig) is not None:
+        return json.dumps(dictconfig, separators=(",", ":"))
     if loaded.settings.log.config is None:
         return ""
     path = ("log", "config")
@@ -263,6 +267,12 @@ def _log_config(loaded: Loaded) -> str:
     except ValueError as error:
         raise loaded.refusal(path, f"{file} is no configuration of logging: {error}") from error
     return text
+
+
+def _loop(loaded: Loaded) -> LoopName:
+    if reason := loops.lacks(loaded.settings.loop):
+        raise loaded.refusal(("loop",), reason)
+    return loaded.settings.loop
 
 
 def _venv(loaded: Loaded) -> str:

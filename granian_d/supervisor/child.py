@@ -10,6 +10,7 @@ import traceback
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from granian_d.control.channel import DUMP_SIGNAL
+from granian_d.errors import DaemonError
 from granian_d.supervisor.vocabulary import SIGNALS
 
 if TYPE_CHECKING:
@@ -132,21 +133,29 @@ def _ignore(_number: int, _frame: object) -> None:
     """The master coordinates; what the terminal sends to the whole group is meant for it."""
 
 
-def start_planner(command: Callable[[int], Sequence[str]]) -> PlannerProcess:
+def start_planner(command: Callable[[int], Sequence[str]], stdin: int = -1) -> PlannerProcess:
     """Start the planner as a new program: it judges with the code that is on disk now.
 
     Args:
         command: gives the command line, knowing the descriptor to answer on.
+        stdin: descriptor of its standard input; -1 for our own.
+
+    Raises:
+        OSError: it cannot be started.
+        DaemonError: of `command`.
     """
     reading, writing = os.pipe()
     fcntl.fcntl(reading, fcntl.F_SETPIPE_SZ, ANSWER_BYTES)
     os.set_blocking(reading, False)
     os.set_inheritable(writing, True)
-    argv = command(writing)
     default = [signal.SIGPIPE, signal.SIGXFSZ]  # CPython ignores them; a program expects not
+    streams = [(os.POSIX_SPAWN_DUP2, stdin, 0)] if stdin != -1 else []
     try:
-        pid = os.posix_spawn(argv[0], list(argv), os.environ, setsigdef=default, setsigmask=[])
-    except OSError:
+        argv = list(command(writing))
+        pid = os.posix_spawn(
+            argv[0], argv, os.environ, file_actions=streams, setsigdef=default, setsigmask=[]
+        )
+    except (OSError, DaemonError):
         os.close(reading)
         raise
     finally:

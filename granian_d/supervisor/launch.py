@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from granian_d.control.channel import Channel, Post
+    from granian_d.errors import DaemonError
     from granian_d.observe.log import Log
     from granian_d.observe.scoreboard import Scoreboard
     from granian_d.plan import DaemonPlan
@@ -23,12 +24,23 @@ class Runtime(Protocol):
     """What the composition root lends to the master: floors that the supervisor must not see."""
 
     log: Log
+    reaps_strangers: bool  # collect exited children that are not the master's
 
     def planner_command(self, fd: int) -> Sequence[str]:
         """The command line of the planner that answers on `fd`."""
 
+    def planner_input(self) -> int:
+        """Descriptor of the planner's standard input; -1 for our own."""
+
+    def take_answer(self) -> bytes:
+        """What a planner has answered already; b"" if one is to be started."""
+
     def check_command(self, fd: int, state: int) -> Sequence[str]:
-        """The command line of the check that answers on `fd` and reads what is in `state`."""
+        """The command line of the check that answers on `fd` and reads what is in `state`.
+
+        Raises:
+            DaemonError: this program cannot be upgraded in place.
+        """
 
     def open_logs(self, plan: DaemonPlan) -> None:
         """Open the plan's log files, for workers that are forked from now on.
@@ -36,6 +48,16 @@ class Runtime(Protocol):
         Raises:
             ConfigError: one of them cannot be opened.
         """
+
+    def before_workers(self, *, first: bool) -> None:
+        """The listeners of a plan are open, none of its workers is started yet.
+
+        Raises:
+            DaemonError: the plan is not to become the service.
+        """
+
+    def refused(self, error: DaemonError) -> None:
+        """There is no plan, or it cannot be adopted."""
 
     def adopt_logs(self, plan: DaemonPlan) -> None:
         """Write the master's own records as this plan says; close the files of other plans."""

@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from granian_d.control.channel import Born, Closed, Dumped, Failed, Gone, Leaving, Molded, Ready
-from granian_d.errors import DaemonError
+from granian_d.errors import DaemonError, told
 from granian_d.observe import scoreboard as columns
 from granian_d.observe.footprint import footprint
 from granian_d.plan import decode
@@ -66,14 +66,18 @@ _EVENTS: Final[dict[type, Callable[[int], Event]]] = {
 
 
 def run(launch: Launch) -> int:
-    """Be the master until it leaves; its exit status."""
-    return _Loop(launch).run()
+    """Be the master until it leaves; its exit status. No descriptor of its own stays open."""
+    loop = _Loop(launch)
+    try:
+        return loop.run()
+    finally:
+        loop.leave()
 
 
 class _Loop:
     def __init__(self, launch: Launch) -> None:
         self._hands = OsCalls(launch)
-        self._hands.on_fork(self._close)
+        self._hands.on_fork(self.close)
         self._nursery = self._hands.nursery
         self._hands.upgrader.knowledge = lambda: (self._roster, self._generation)
         self._handover = launch.handover
@@ -116,6 +120,8 @@ class _Loop:
         for command in commands:
             self._hands.do(command)
         self._watch()
+        while self._hands.answers:
+            self._turn(self._judge_answer(self._hands.answers.pop(), "before"))
         while self._hands.news:
             self._turn(self._hands.news.pop(0))
         if self._hands.upgrader.wanted:
@@ -148,7 +154,8 @@ class _Loop:
                 self._hands.exporter.look(now)
                 self._watch()
             self._hands.mind_watcher()
-            if not self._nursery.expecting:  # else a stranger may be the one who is expected
+            # While one is expected, a stranger may be the one.
+            if self._hands.runtime.reaps_strangers and not self._nursery.expecting:
                 child.reap_strangers(self._hands.pids())
         self._hands.upgrader.vouch()
         children = self._hands.children
@@ -336,14 +343,15 @@ class _Loop:
             return PlanFailed(f"the planner gave no answer ({how})", os.EX_SOFTWARE)
         if "done" in record:
             return PlanFailed("", record["done"])  # --help, --version: nothing to serve
-        if "plan" not in record:
-            return PlanFailed(record["error"], record["exit_code"])
-        for warning in record["warnings"]:
-            self._hands.do(Report("config_warning", {"reason": warning}))
         try:
+            if "plan" not in record:
+                raise told(record["error"], record["exit_code"])
+            for warning in record["warnings"]:
+                self._hands.do(Report("config_warning", {"reason": warning}))
             plan = decode(record["plan"])
             self._hands.adopt_plan(self._generation + 1, plan)
         except DaemonError as error:
+            self._hands.runtime.refused(error)
             return PlanFailed(str(error), error.exit_code)
         self._generation += 1
         return PlanMade(self._generation, plan.pool)
@@ -355,6 +363,15 @@ class _Loop:
             self._turn(event)
         self._handover = None
         return resume(self._roster, time.monotonic())
+
+    def leave(self) -> None:
+        """The end: nothing of the master's is left in this process, not even after a fault."""
+        for number, one in self._nursery.everybody().items():
+            if one.pid != child.UNBORN:
+                signal.pidfd_send_signal(one.pidfd, signal.SIGKILL)
+                self._nursery.forget(number, child.reap(one.pid))
+        signal.set_wakeup_fd(-1)
+        self.close()
 
     # --- telling others ------------------------------------------------------------------------
 
@@ -404,8 +421,8 @@ class _Loop:
             text += f"; last reload failed: {roster.last_failure[:300]}"
         return text
 
-    def _close(self) -> None:
-        """In a child: the loop is not its own."""
+    def close(self) -> None:
+        """Let go of what the loop waits with: in a child, whose it is not, and at the end."""
         self._selector.close()
         os.close(self._wake_reader)
         os.close(self._wake_writer)

@@ -80,6 +80,7 @@ class OsCalls:
         self.planner: PlannerProcess | None = None  # the one whose answer is wanted
         self.planners: list[PlannerProcess] = []  # all that are not reaped yet
         self.news: list[Event] = []  # what carrying out a command has brought about at once
+        self.answers: list[bytes] = []  # of planners that had ended before
         self.exit_code: int | None = None
         self.master_pid = os.getpid()
         self.pid_file = ""
@@ -127,6 +128,7 @@ class OsCalls:
             ListenError: an address cannot be had; nothing has changed then.
             ConfigError: the pid file belongs to another daemon (first plan only), or a certificate
                 cannot be used any more.
+            DaemonError: of Runtime.before_workers.
         """
         first = not self.plans
         if first:
@@ -136,6 +138,7 @@ class OsCalls:
             self.runtime.open_logs(plan)
             self.listeners.open(all_of(plan))
             self.adopt_certificates(plan)
+            self.runtime.before_workers(first=first)
         except DaemonError:
             self._keep_committed()
             raise
@@ -258,8 +261,11 @@ class OsCalls:
         os.close(fd)
 
     def _start_planner(self, _: StartPlanner) -> None:
+        runtime = self.runtime
         try:
-            self.planner = child.start_planner(self.runtime.planner_command)
+            if answer := runtime.take_answer():
+                return self.answers.append(answer)
+            self.planner = child.start_planner(runtime.planner_command, runtime.planner_input())
         except OSError as error:
             self.news.append(PlanFailed(f"cannot start the planner: {error.strerror}", os.EX_OSERR))
         else:

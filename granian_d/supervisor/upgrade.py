@@ -20,6 +20,7 @@ import time
 from typing import TYPE_CHECKING
 
 from granian_d import __version__
+from granian_d.errors import DaemonError
 from granian_d.observe.scoreboard import BEAT_NS
 from granian_d.plan import encode
 from granian_d.supervisor import child, handover
@@ -70,6 +71,8 @@ class Upgrader:
         except OSError as error:
             reason = f"cannot start the check: {error.strerror}"
             self._hands.news.append(UpgradeFailed(reason, os.EX_OSERR))
+        except DaemonError as error:
+            self._hands.news.append(UpgradeFailed(str(error), error.exit_code))
         else:
             self._hands.planners.append(self.check)
 

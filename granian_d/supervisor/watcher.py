@@ -142,11 +142,12 @@ class Watcher:
         self._house.report(Report("watcher_died", {"reason": reason, "delay_s": delay_s}))
 
     def _end(self) -> None:
-        """Let go of the child; who collects strangers collects it, too."""
+        """End the child, if there is one."""
         if self._channel is None:
             return
         with contextlib.suppress(ProcessLookupError):  # it has been collected
             signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+        child.reap(self.pid)
         os.close(self._pidfd)
         self._closing.append(self._channel)
         self._channel, self._pidfd, self.pid = None, -1, NOBODY

@@ -68,3 +68,8 @@ def adopt_orphans() -> None:
         OSError: the kernel refuses.
     """
     prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
+def release_orphans() -> None:
+    """Leave them to whoever else adopts them, init at the latest."""
+    prctl(PR_SET_CHILD_SUBREAPER, 0)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from granian_d.errors import ImportRaised, LoadError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import ModuleType
 
     from granian_d.plan import WorkerPlan
@@ -19,11 +20,12 @@ if TYPE_CHECKING:
 _OF_THE_CODE: Final = (ImportError, SyntaxError, NameError, AttributeError, TypeError)
 
 
-def load_application(plan: WorkerPlan) -> Any:
+def load_application(plan: WorkerPlan, loader: Callable[[], Any] | None = None) -> Any:
     """Import the application and return it.
 
     A target is "package.module:attribute", or "path/to/file.py:attribute"; attributes may be
     dotted; with `factory` the attribute is called (without arguments) to get the application.
+    Where a program has a loader of its own, the application is what that returns.
 
     Raises:
         LoadError: there is no such module or attribute, or the factory cannot be called. What the
@@ -35,6 +37,14 @@ def load_application(plan: WorkerPlan) -> Any:
 
         venv.enter(plan.venv)
     _enter_directory(plan)
+    found = _find(plan) if loader is None else call_factory(loader, "the target loader failed")
+    if not callable(found) and not hasattr(found, "__rsgi__"):
+        raise LoadError(f"{plan.target}: is not callable ({type(found).__name__})")
+    return found
+
+
+def _find(plan: WorkerPlan) -> Any:
+    """What the target names."""
     module_name, _, attribute = plan.target.partition(":")
     module = _import(module_name)
     found: Any = module
@@ -46,11 +56,7 @@ def load_application(plan: WorkerPlan) -> Any:
             raise LoadError(
                 f"{plan.target}: {module_name} has no attribute {name!r} (callables: {near})"
             ) from None
-    if plan.factory:
-        found = _call_factory(plan.target, found)
-    if not callable(found) and not hasattr(found, "__rsgi__"):
-        raise LoadError(f"{plan.target}: is not callable ({type(found).__name__})")
-    return found
+    return call_factory(found, f"{plan.target}: the factory failed") if plan.factory else found
 
 
 def _enter_directory(plan: WorkerPlan) -> None:
@@ -97,11 +103,16 @@ def _import_file(path: str) -> ModuleType:
     return module
 
 
-def _call_factory(target: str, factory: Any) -> Any:
+def call_factory(maker: Any, failed: str) -> Any:
+    """What `maker` returns.
+
+    Raises:
+        LoadError: it raised; `failed` says what that is.
+    """
     try:
-        return factory()
+        return maker()
     except (Exception, SystemExit) as error:
-        raise _kind(error)(f"{target}: the factory failed: {_brief(error)}") from error
+        raise _kind(error)(f"{failed}: {_brief(error)}") from error
 
 
 def _kind(error: BaseException) -> type[LoadError]:

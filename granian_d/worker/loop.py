@@ -3,35 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from importlib import import_module
-from importlib.util import find_spec
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from granian_d.plan.model import LoopName
+from granian_d.event_loops import loops
 
 
-def resolve(name: LoopName) -> LoopName:
-    """The loop that "auto" means here: uvloop where it is installed."""
-    if name != "auto":
-        return name
-    return "uvloop" if find_spec("uvloop") else "asyncio"
-
-
-def preload(name: LoopName) -> None:
+def preload(name: str) -> None:
     """Import the loop's module without making a loop."""
-    if resolve(name) == "uvloop":
-        import_module("uvloop")
+    loops.preload(name)
 
 
-def make(name: LoopName) -> asyncio.AbstractEventLoop:
-    """A new loop of that kind, set as this thread's current one."""
-    if resolve(name) == "uvloop":
-        import uvloop  # noqa: PLC0415 - a worker on asyncio's loop does not pay for it
+def make(name: str) -> asyncio.AbstractEventLoop:
+    """A new loop of that kind, set as this thread's current one.
 
-        loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
-    else:
-        loop = asyncio.new_event_loop()
+    Raises:
+        LoopMissing: it is not installed.
+    """
+    loop = loops.get(name)
     asyncio.set_event_loop(loop)
     return loop
 

@@ -330,8 +330,6 @@ class _Worker(Serving):
         self._desk.log.event("loop_error", reason=reason)
 
 
-
-
 def _say_goodbye() -> None:
     """What an interpreter does at its end, in its order: threads, executors, exit handlers.
 

@@ -35,10 +35,10 @@ def test_the_glossary_explains_every_word_once():
 
 def test_the_drawing_shows_every_room():
     page = (PACKAGE / "README.md").read_text(encoding="utf-8")
-    drawing = page.partition("    7  cli")[2].partition("\n\n")[0]
+    drawing = page.partition("    8  server")[2].partition("\n\n")[0]
     rooms = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").is_file()}
     rooms |= {"errors"}
-    drawn = {"cli"} | set(
+    drawn = {"server"} | set(
         re.findall(r"\b[a-z]+\b", "\n".join(line[6:48] for line in drawing.splitlines()))
     )
     assert rooms <= drawn

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
 
+from granian_d.event_loops import loops
 from granian_d.settings.addresses import Address
 from granian_d.settings.kinds import (
     Addresses,
@@ -45,6 +46,7 @@ _OF_OPTION = {
     "host": st.one_of(
         st.ip_addresses(v=4).map(str), st.ip_addresses(v=6).map(str), _WORD, st.just("example.org")
     ),
+    "loop": st.sampled_from(sorted(loops.keys())),  # that are installed here
     **dict.fromkeys(("url_path_prefix", "warmup", "health"), _PATH),
     "static_path.dir_to_file": _WORD,
     "static_path.route": st.lists(_PATH, min_size=1, max_size=3).map(tuple),

@@ -1,0 +1,1 @@
+"""What applications may want of their server. See `proxies`."""
