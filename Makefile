@@ -50,6 +50,7 @@ $(VENV)/.run: $(VENV)/.made pyproject.toml
 $(VENV)/.test: $(VENV)/.run
 	@echo "Installing the test tools into $(VENV) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group lint --group test
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --group test-alone
 	@touch $@
 
 # At first and after an edit: here, where what did not change need not be compiled again. Where
@@ -94,7 +95,7 @@ floors: $(VENV)/.test
 
 # `make test JOBS=2` runs two at once, each file on one of them: half of the time is spent in waiting.
 JOBS   ?=
-PYTEST := python -m pytest $(if $(JOBS),-n $(JOBS) --dist loadfile)
+PYTEST := python -m pytest $(if $(JOBS),-n $(JOBS) --dist loadfile --no-loadscope-reorder)
 pytest: $(VENV)/.test $(VENV)/.built
 	@$(BIN)/$(PYTEST) $(PYTEST_ARGS)
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import configuration, settings
-
-if TYPE_CHECKING:
-    import pytest
 
 ROOT = Path(__file__).parent.parent
 
@@ -33,6 +31,28 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Real daemons first, and among them machines."""
     ranks = {name: rank for rank, name in enumerate(LONG)}
     items.sort(key=lambda item: ranks.get("/".join(item.nodeid.split("/")[:2]), len(ranks)))
+
+
+# The site that a test of tests/apps asks, by the end of its name: "[...-django-asgi-pure-h2]".
+SITE = re.compile(
+    r"tests/apps/.*\[(?:.*?-)?(?!native|pure)((?:django|falcon)-[aw]sgi|\w+)"
+    r"-(?:(?:native|pure)-)?(?:tcp|unix|activated|h2)\]$"
+)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """A file is for one process, and what asks one site is, whatever its file: served once."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class BySite(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            site = SITE.match(nodeid)
+            return f"tests/apps: {site[1]}" if site else super()._split_scope(nodeid)
+
+    return BySite(config, log)
 
 
 def pytest_collection_finish() -> None:

@@ -20,7 +20,7 @@ def running(request, tmp_path_factory):
     """The sites, by door, that one run of the daemon serves."""
     name, way = request.param
     folder = tmp_path_factory.mktemp(f"{name}-{way}")
-    serve = {"direct": _direct, "activated": _on_demand}.get(way) or partial(_direct, engine=way)
+    serve = {"direct": _direct, "activated": _on_demand}.get(way) or partial(_direct, way=way)
     with serve(FRAMEWORKS[name], folder) as sites:
         try:
             yield sites
@@ -30,16 +30,22 @@ def running(request, tmp_path_factory):
 
 
 @contextmanager
-def _direct(framework, folder, engine="auto"):
-    """Two workers on uvloop, which listen on TCP and on a unix socket."""
+def _direct(framework, folder, way="auto"):
+    """Two workers on uvloop, which listen on TCP and on a unix socket, for both versions of HTTP.
+
+    "single-" before the engine is for what goes from request to request in one worker's memory.
+    """
+    engine = way.removeprefix("single-")
+    workers = WORKERS if engine == way else 1
     path = str(folder / "site.sock")
     listen = ("--listen", "127.0.0.1:0", "--listen", f"unix:{path}")
-    run = ("--workers", str(WORKERS), "--loop", "uvloop", "--engine", engine)
+    run = ("--workers", str(workers), "--loop", "uvloop", "--engine", engine)
     with site_daemon(framework, folder, *run, *listen) as daemon:
-        daemon.wait_for_log("Started worker-", WORKERS)  # READY=1 is said with the first of them
+        daemon.wait_for_log("Started worker-", workers)  # READY=1 is said with the first of them
         yield {
             "tcp": Site(framework, daemon, ("127.0.0.1", daemon.port)),
             "unix": Site(framework, daemon, path),
+            "h2": Site(framework, daemon, ("127.0.0.1", daemon.port), h2=True),
         }
 
 

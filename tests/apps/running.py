@@ -129,11 +129,13 @@ class Site:
 
     Attributes:
         address: ("host", port), or the path of a unix socket.
-        client: keeps its connections; its base URL is the site's.
+        client: keeps its connections; its base URL is the site's. With `h2` it speaks HTTP/2.
         folder: shared with the application (sites/notebook.py).
     """
 
-    def __init__(self, framework: Framework, daemon: Daemon, address, prefix: str = "") -> None:
+    def __init__(
+        self, framework: Framework, daemon: Daemon, address, prefix: str = "", *, h2: bool = False
+    ) -> None:
         self.framework = framework
         self.daemon = daemon
         self.address = address
@@ -142,7 +144,7 @@ class Site:
         host = HOST if uds else f"{address[0]}:{address[1]}"
         self.client = httpx.Client(
             base_url=f"http://{host}{prefix}",
-            transport=httpx.HTTPTransport(uds=uds, verify=False),
+            transport=httpx.HTTPTransport(uds=uds, verify=False, http1=not h2, http2=h2),
             headers={"host": HOST},
             timeout=PATIENCE_S,
         )

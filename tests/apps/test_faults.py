@@ -25,7 +25,7 @@ def test_exception_is_a_500_and_a_traceback(site, token):
     assert "Traceback (most recent call last)" in site.daemon.log
 
 
-@every()
+@every("midway")
 def test_exception_behind_the_head_is_a_traceback_too(site, token):
     with suppress(httpx.TransportError):
         site.client.get(f"/crash-midway?token={token}")

@@ -27,7 +27,7 @@ def alone(request, tmp_path):
         site.close()
 
 
-@pytest.mark.parametrize("alone", FRAMEWORKS, indirect=True)
+@pytest.mark.parametrize("alone", _with("end"), indirect=True)
 def test_life(alone):
     """What is under way at a reload, or a stop, is finished by the worker that began it."""
     first = _pid(alone)

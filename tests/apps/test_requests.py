@@ -166,7 +166,7 @@ def test_continue_is_sent_when_the_body_is_wanted(site, token):
         assert b'"size"' in answer.read()
 
 
-@every()
+@every("peer")
 def test_who_is_asking(site):
     """Forwarding fields are not ours to interpret: anybody can send them."""
     forwarded = {"x-forwarded-for": "203.0.113.9", "x-forwarded-proto": "https"}

@@ -162,7 +162,7 @@ def test_not_modified(site):
         assert connection.ask("/json").status == 200
 
 
-@every()
+@every("head")
 def test_head(site, token):
     site.put_file(token, 40_000)
     with site.connect() as connection:
