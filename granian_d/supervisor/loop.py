@@ -25,6 +25,7 @@ from granian_d.supervisor.decide import decide, resume, start
 from granian_d.supervisor.nursery import NOT_BORN
 from granian_d.supervisor.os_calls import OsCalls
 from granian_d.supervisor.roster import next_wake
+from granian_d.supervisor.status_line import Rate, status_line
 from granian_d.supervisor.vocabulary import (
     SIGNALS,
     Command,
@@ -86,7 +87,7 @@ class _Loop:
         self._wake_reader, self._wake_writer = os.pipe()
         self._mute: set[int] = set()  # workers that have closed their channel and not exited yet
         self._generation = 0
-        self._rate = _Rate(time.monotonic())
+        self._rate = Rate(time.monotonic())
         watchdog_s = launch.notifier.watchdog_s
         self._tick_s = min(policy.TICK_S, watchdog_s / 3) if watchdog_s else policy.TICK_S
         self._next_tick = 0.0
@@ -401,25 +402,7 @@ class _Loop:
         return starting or any(board.beat_s(row) >= oldest for row in rows)
 
     def _status(self) -> str:
-        roster = self._roster
-        if roster.phase == "booting":
-            return "starting"
-        if roster.phase == "leaving":
-            return f"stopping in {max(0.0, roster.leave_at - time.monotonic()):.0f} s"
-        if roster.phase != "serving":
-            why = f"could not start: {roster.last_failure[:600]}" if not roster.committed else ""
-            return why or f"stopping, {len(roster.workers)} workers left"
-        serving = len(list(roster.of(roster.committed, "ready")))
-        wanted = roster.count(roster.committed)
-        workers = f"{serving} workers" if serving == wanted else f"{serving}/{wanted} workers"
-        if roster.degraded:
-            workers = "degraded: " + workers
-        text = f"gen {roster.committed}, {workers}, {self._rate.per_s:.0f} req/s"
-        if roster.reloading:
-            text += ", reloading"
-        if roster.last_failure:
-            text += f"; last reload failed: {roster.last_failure[:300]}"
-        return text
+        return status_line(self._roster, self._rate.per_s, time.monotonic())
 
     def close(self) -> None:
         """Let go of what the loop waits with: in a child, whose it is not, and at the end."""
@@ -428,22 +411,6 @@ class _Loop:
         os.close(self._wake_writer)
         if self._pressure is not None:
             self._pressure.close()
-
-
-class _Rate:
-    """Requests a second, over the time between two feeds."""
-
-    __slots__ = ("_count", "_since", "per_s")
-
-    def __init__(self, now: float) -> None:
-        self._count = 0
-        self._since = now
-        self.per_s = 0.0
-
-    def feed(self, count: int, now: float) -> None:
-        if now > self._since:
-            self.per_s = (count - self._count) / (now - self._since)
-        self._count, self._since = count, now
 
 
 def _vitals(row: columns.Row) -> Vitals:

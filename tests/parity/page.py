@@ -32,6 +32,15 @@ _MEANINGS = """
 |---|---|---|---|
 """
 
+_LINES = """
+## Lines of the log
+
+Lines that tools look for have Granian's words. These have others, or there is nothing to say:
+
+| Granian | why not |
+|---|---|
+"""
+
 _TAIL = """
 ## The daemon
 
@@ -73,4 +82,7 @@ def render() -> str:
         assert row["option"] == "APP" or row["option"] in OURS
         cells = (f"`{row['option']}`", row["theirs"], row["ours"], row["why"])
         lines.append("| " + " | ".join(cells) + " |\n")
+    lines.append(_LINES)
+    unsaid = [row for row in read("log_lines.toml")["line"] if "why" in row]
+    lines += [f"| `{row['granian']}` | {row['why']} |\n" for row in unsaid]
     return "".join([*lines, _TAIL])

@@ -25,6 +25,7 @@ SAMPLES = {
     "meaning": "reload",
     "how": "SIGKILL",
     "traceback": "Traceback",
+    "files": "app.py",
 }
 # What the master gives as a reason.
 REASONS = {"worker_due": "it is old enough", "worker_overdue": "refused to gracefully stop"}
