@@ -82,16 +82,16 @@ def setting(name: str) -> str:
 
 
 def test_the_manager_waits_longer_than_a_drain():
-    from granian_d.settings.model import Settings
+    from granian_d.settings import load
 
-    drain_s = Settings.model_fields["workers_kill_timeout"].default
+    drain_s = load(["main"], {}).settings.workers_kill_timeout
     assert int(setting("TimeoutStopSec")) > int(drain_s) + 5
 
 
 def test_a_worker_that_hangs_is_replaced_before_the_watchdog_looks():
-    from granian_d.settings.model import Settings
+    from granian_d.settings import load
 
-    stall_s = Settings.model_fields["workers_stall_timeout"].default
+    stall_s = load(["main"], {}).settings.workers_stall_timeout
     # Fed until nobody has made progress for this long, it then waits once more as long.
     assert 2 * int(setting("WatchdogSec")) > int(stall_s) + 20
 
