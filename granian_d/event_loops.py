@@ -45,10 +45,11 @@ class Builder(NamedTuple):
 class Registry:
     """Builders of event loops, by name."""
 
-    __slots__ = ("_auto_is", "_builders")
+    __slots__ = ("_auto_is", "_builders", "_ready")
 
     def __init__(self) -> None:
         self._auto_is = ""  # what it is here: to look for packages costs each worker memory
+        self._ready: dict[str, tuple[Callable[..., asyncio.AbstractEventLoop], dict[str, Any]]] = {}
         self._builders: dict[str, Builder] = {"auto": Builder(self._auto, (), ours=True)}
         for name in ("asyncio", "rloop", "uvloop", "winloop"):
             self._builders[name] = Builder(_new_loop, (name,), ours=True)
@@ -76,6 +77,7 @@ class Registry:
             needed = tuple(packages or ())
             if _installed(needed):
                 self._builders[name] = Builder(build, needed)
+                self._ready.clear()
             return build
 
         return decorate
@@ -86,14 +88,14 @@ class Registry:
         Raises:
             LoopMissing: there is none of that name, or what it needs is not installed.
         """
-        build, packages = self._find(name)
+        build, packages = self._ready.get(name) or self._find(name)
         return build(**packages)
 
     def preload(self, name: str) -> None:
         """Import what loops of that name need, without making one."""
-        name = self.resolve(name)
-        if name not in {"auto", "asyncio"}:  # a master knows no asyncio, workers always do
-            self._find(name)
+        means = self.resolve(name)
+        if means not in {"auto", "asyncio"}:  # a master knows no asyncio, workers always do
+            self._ready[name] = self._find(means)
 
     def resolve(self, name: str) -> str:
         """The name that "auto" stands for, unless a program has made it a loop of its own."""

@@ -7,7 +7,8 @@ in one word of the configuration, and its shape tells.
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Final
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, Final
 
 from granian_d.errors import LoadError
 
@@ -31,6 +32,8 @@ def refuse_misfit(name: str, app: Application) -> None:
     called = getattr(app, "__rsgi__", app) if wanted == "rsgi" else app
     if not callable(called):
         return  # the interface says so itself, in its own words
+    if _plainly_takes(called, len(ARGUMENTS[wanted])):
+        return
     try:
         signature = inspect.signature(called)
     except (TypeError, ValueError):
@@ -44,6 +47,19 @@ def refuse_misfit(name: str, app: Application) -> None:
     raise LoadError(
         f"{wanted} applications are called with ({arguments}), this one takes ({taken}){hint}"
     )
+
+
+def _plainly_takes(called: Any, count: int) -> bool:
+    """Whether it is a function, or an object with such a method, of that many arguments.
+
+    Most are; for the others `inspect` finds out, and touches a quarter of a MiB of shared memory.
+    """
+    if not isinstance(called, FunctionType):
+        called, count = type(called).__call__, count + 1
+    if not isinstance(called, FunctionType):
+        return False
+    code = called.__code__
+    return code.co_argcount == count and not code.co_kwonlyargcount
 
 
 def _takes(signature: inspect.Signature, arguments: tuple[str, ...]) -> bool:

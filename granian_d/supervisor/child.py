@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _signal  # signal makes a member of an enumeration of each number: 100 KiB in every worker
 import fcntl
 import os
 import signal
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 # The answer is read when the planner has ended, so all of it must fit into the pipe.
 ANSWER_BYTES: Final = 1 << 20
 
+_ALL: Final = _signal.valid_signals()
+_HANDLED: Final = (*(int(getattr(signal, f"SIG{name}")) for name in SIGNALS), int(DUMP_SIGNAL))
 
 UNBORN: Final = 0  # the pid of one whose mold has not forked it yet
 
@@ -85,14 +88,13 @@ def fork(run: Callable[[], int]) -> tuple[int, int]:
     Returns:
         (pid, pidfd) of the child, to the parent.
     """
-    wanted = signal.valid_signals()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, wanted)
+    before = _signal.pthread_sigmask(signal.SIG_BLOCK, _ALL)
     try:
         pid = os.fork()
         if pid == 0:
             _live(run, before)
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        _signal.pthread_sigmask(signal.SIG_SETMASK, before)
     try:
         return pid, os.pidfd_open(pid)
     except OSError:  # a child that cannot be watched must not live
@@ -106,10 +108,10 @@ def _live(run: Callable[[], int], mask: set[int]) -> None:
     code = 70
     try:
         signal.set_wakeup_fd(-1)
-        for number in (*(getattr(signal, f"SIG{name}") for name in SIGNALS), DUMP_SIGNAL):
+        for number in _HANDLED:
             # Not SIG_IGN, which would pass on to programs that the application starts.
-            signal.signal(number, _ignore)
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            _signal.signal(number, _ignore)
+        _signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         code = run()
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
