@@ -113,6 +113,11 @@ class OsCalls:
         """The plan of the service; a candidate's, while there is one, is beside it."""
         return self.plans[min(self.plans)] if self.plans else None
 
+    @property
+    def changing(self) -> bool:
+        """A plan is being made, or is not the service's yet."""
+        return self.planner is not None or len(self.plans) > 1
+
     def do(self, command: Command) -> None:
         """Carry out one command."""
         self._hands[type(command)](command)

@@ -1,8 +1,9 @@
 """The master's part of watching files: have the watcher run, and hear what it says.
 
-A change is a reload like any other. The watcher is a child that is neither worker nor mold; one
-that dies is started again, and as nobody knows what it has missed, the next one begins with a
-reload.
+A change is a reload like any other; one that comes during a reload waits for its end, so that a
+file that is written all the time keeps nobody from new code. The watcher is a child that is neither
+worker nor mold; one that dies is started again, and as nobody knows what it has missed, the next
+one begins with a reload.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ class Watcher:
         "_channel",
         "_closing",
         "_deaths",
+        "_due",
         "_house",
         "_missed",
         "_not_before",
@@ -54,6 +56,7 @@ class Watcher:
         self._pidfd = -1
         self._deaths = 0
         self._not_before = 0.0
+        self._due = False  # a reload, when the one that is under way is over
         self._missed = False  # files may have changed while nobody watched
         self._reason = ""
         self.pid = NOBODY
@@ -73,6 +76,9 @@ class Watcher:
         wants = plan.watch is not None and self._channel is None
         if wants and time.monotonic() >= self._not_before:
             self._start(plan)
+        if self._due and not self._house.changing:
+            self._due = False
+            self._house.news.append(Wanted("reload"))
 
     def hear(self) -> Iterator[Wanted]:
         """What the child says."""
@@ -85,7 +91,10 @@ class Watcher:
                 message, _ = received
                 if isinstance(message, Changed):
                     self._house.report(Report("changes_detected", {"files": message.files}))
-                    yield Wanted("reload")
+                    if self._house.changing:
+                        self._due = True
+                    else:
+                        yield Wanted("reload")
                 elif isinstance(message, Watching):
                     paths = ", ".join(plan.watch.paths)
                     self._house.report(Report("watching", {"paths": paths}))

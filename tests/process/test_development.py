@@ -71,6 +71,20 @@ def test_a_browser_sees_each_of_ten_edits_and_is_never_refused(develop, tmp_path
     assert "served.py" in daemon.log
 
 
+def test_a_file_that_is_written_all_the_time_keeps_nobody_from_new_code(develop, tmp_path):
+    """A database in the directory of the application, say."""
+    daemon = develop()
+    edit(tmp_path, "two")
+
+    def answered():
+        with (tmp_path / "app.db").open("a") as written:
+            written.write("x")
+        return daemon.get().text.startswith("two ")
+
+    wait_until(answered, lambda: daemon.log)
+    assert "app.db" in daemon.log
+
+
 def test_a_broken_edit_changes_nothing_and_a_mended_one_is_seen(develop, deploy, tmp_path):
     ignored = 'ignore_dirs = ["cache"]\nignore_patterns = ["\\\\.draft$"]\nignore_paths = ["var"]\n'
     for name in ("cache", "var"):
