@@ -21,7 +21,7 @@ def test_exception_is_a_500_and_a_traceback(site, token):
         assert token not in answer.text
         after = connection.ask("/json").json["pid"]
     assert before == after
-    assert f"RuntimeError: crash on purpose {token}" in site.daemon.log
+    site.daemon.wait_for_log(f"RuntimeError: crash on purpose {token}")  # it may be raised later
     assert "Traceback (most recent call last)" in site.daemon.log
 
 
