@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class ProgramRuntime(Runtime):
-    """See supervisor.os_calls.Runtime.
+    """See supervisor.launch.Runtime.
 
     Args:
         request: the program's arguments.

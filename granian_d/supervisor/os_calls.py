@@ -314,7 +314,7 @@ class OsCalls:
         for planner in self.planners:
             planner.close()
         if self.watcher is not None:
-            self.watcher.leave()
+            self.watcher.let_go()
 
     def mind_watcher(self) -> None:
         """Have files watched as the committed plan wants it."""

@@ -112,7 +112,7 @@ class Watcher:
             channel.close()
         self._closing.clear()
 
-    def leave(self) -> None:
+    def let_go(self) -> None:
         """In a child: this is the master's."""
         for channel in filter(None, (self._channel, *self._closing)):
             channel.close()
