@@ -292,6 +292,26 @@ def sealed_memory(octets: bytes) -> int:
     return fd
 
 
+class Berth(NamedTuple):
+    """Where a worker reads datagrams.
+
+    Attributes:
+        seat: its number (transport.steering): its row of the scoreboard.
+        key: the daemon's QUIC key, of 32 octets. A secret.
+        sockets: UDP sockets, bound and non-blocking, one for each address, with the plans of their
+            listeners; True: all workers read this one.
+        mailbox: a unix socket, bound, non-blocking: what others have read, and is for this worker.
+    """
+
+    seat: int
+    key: bytes
+    sockets: tuple[tuple[ListenerPlan, socket.socket, bool], ...]
+    mailbox: socket.socket
+
+    def __repr__(self) -> str:
+        return f"Berth(seat={self.seat})"  # without the key
+
+
 class Post(NamedTuple):
     """What the master hands to a new worker, besides the plan.
 
@@ -305,6 +325,7 @@ class Post(NamedTuple):
         listeners: the sockets to accept from, listening and non-blocking, with their plans.
         contexts: of OpenSSL, for those that are secured; transport is a neighbour, so it is
             not named here. None without TLS.
+        berth: where datagrams are read; None without HTTP/3.
     """
 
     worker: int
@@ -315,3 +336,4 @@ class Post(NamedTuple):
     channel: Channel
     listeners: tuple[tuple[ListenerPlan, socket.socket], ...]
     contexts: Any
+    berth: Berth | None = None

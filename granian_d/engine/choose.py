@@ -10,6 +10,7 @@ from granian_d.errors import EngineMissing
 
 if TYPE_CHECKING:
     from granian_d.engine.contract import EndpointMaker, SessionMaker, UpgradedMaker
+    from granian_d.engine.datagrams import HallMaker
     from granian_d.plan.model import EngineName
 
 Protocol = Literal["h1", "h2", "h2c", "websocket"]
@@ -25,6 +26,11 @@ _MAKERS: Final[dict[tuple[str, Protocol], tuple[str, str]]] = {
     ("pure", "h2c"): ("granian_d.engine.pure.h2", "upgraded"),
     ("pure", "websocket"): ("granian_d.engine.pure.ws", "make_session"),
 }
+
+# QUIC has one engine, on a library that not everybody has.
+_HALL: Final = ("granian_d.engine.pure.quic.hall", "QuicHall")
+_QUIC_LIBRARY: Final = "aioquic"
+QUIC_MISSING: Final = "HTTP/3 needs the extra http3: pip install 'granian-d[http3]'"
 
 
 def is_compiled() -> bool:
@@ -65,3 +71,21 @@ def choose(name: EngineName, protocol: Protocol = "h1") -> Any:
     """What speaks `protocol` on the connections of a worker; for the name see `resolve`."""
     module, maker = _MAKERS[resolve(name), protocol]
     return getattr(import_module(module), maker)
+
+
+def speaks_quic() -> bool:
+    """Whether the library for QUIC is installed."""
+    return find_spec(_QUIC_LIBRARY) is not None
+
+
+def choose_hall() -> HallMaker:
+    """What speaks QUIC, and HTTP/3 on it, whatever engine speaks the rest.
+
+    Raises:
+        EngineMissing: the library for it is not installed.
+    """
+    if not speaks_quic():
+        raise EngineMissing(QUIC_MISSING)
+    module, maker = _HALL
+    made: HallMaker = getattr(import_module(module), maker)
+    return made

@@ -2,6 +2,7 @@
 
 The engine is sans-I/O: bytes, the end of the stream and expired deadlines are fed to an Endpoint;
 what it wants done it asks of its Wire. Time is the coarse clock below, never a call of its own.
+What is made of datagrams has contracts of its own: engine.datagrams.
 
 A transport feeds in this order: `feed_data` any number of times, `feed_eof` at most once,
 `feed_lost` exactly once and last. Between them `feed_room` after a `write` that returned False,

@@ -53,6 +53,7 @@ class ListenerPlan:
     backlog: int
     proxy_protocol: bool  # each connection begins with a PROXY header
     tls: bool  # its connections begin with a handshake
+    http3: bool  # and there is QUIC at the UDP port of the same number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, match_args=False)
@@ -80,6 +81,17 @@ class TlsPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, match_args=False)
+class QuicPlan:
+    """QUIC (RFC 9000), the same for all listeners that have it."""
+
+    idle_timeout_s: float  # without a packet until a connection is forgotten
+    retry_above: int  # handshakes at a time above which peers must prove their address; 0: always
+    early_data: bool  # 0-RTT: safe requests are answered before the handshake is complete
+    alt_svc_port: int  # that clients of HTTP/1 and HTTP/2 are told (RFC 7838); 0: the listener's
+    alt_svc_max_age_s: float  # for which they may remember it; 0: they are told nothing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, match_args=False)
 class Http2Limits:
     """What one peer may cost on HTTP/2 (RFC 9113), beside what holds for every wire."""
 
@@ -92,6 +104,16 @@ class Http2Limits:
     send_buffer_bytes: int  # of an answer, that wait on one stream for the peer's window
     ping_interval_s: float  # between two PING on a silent connection; 0: none are sent
     ping_timeout_s: float  # for the peer's PING ack
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, match_args=False)
+class Http3Limits:
+    """What one peer may cost on HTTP/3 (RFC 9114), beside what holds for every wire."""
+
+    streams: int  # at once: initial_max_streams_bidi
+    connection_window_bytes: int  # what a peer may send beyond what was read, on all streams
+    stream_window_bytes: int  # and on one
+    send_buffer_bytes: int  # of an answer, that wait on one stream for the peer's window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, match_args=False)
@@ -119,6 +141,8 @@ class Limits:
     keep_alive: bool
     h2c: bool  # let a plain connection become HTTP/2 by Upgrade (RFC 7540 3.2)
     http2: Http2Limits
+    http3: Http3Limits | None  # None: no listener has it
+    alt_svc: str  # value of Alt-Svc on answers; "" for none, as in every plan: the worker knows it
     websocket: WebSocketLimits | None  # None: a request for one is a request like all others
 
 
@@ -299,6 +323,7 @@ class DaemonPlan:
     listeners: tuple[ListenerPlan, ...]
     pool: PoolPlan
     tls: TlsPlan | None
+    quic: QuicPlan | None  # None: no listener has HTTP/3
     metrics: MetricsPlan | None
     watch: WatchPlan | None
     worker: WorkerPlan

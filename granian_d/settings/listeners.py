@@ -18,6 +18,7 @@ from granian_d.errors import ListenError
 from granian_d.plan import ListenerPlan
 from granian_d.settings.addresses import Address
 from granian_d.settings.identity import find_gid, find_uid
+from granian_d.settings.quic import speaks_http3
 from granian_d.settings.serving import Listen
 
 if TYPE_CHECKING:
@@ -167,6 +168,10 @@ def _plan(loaded: Loaded, path: KeyPath, entry: Listen, address: Address) -> Lis
             "uid": find_uid(loaded, (*path, "owner"), entry.owner),
             "gid": find_gid(loaded, (*path, "group"), entry.group),
         }
+    tls = _begins_with_tls(loaded, path, entry)
+    proxy_protocol = (
+        settings.proxy_protocol if entry.proxy_protocol is None else entry.proxy_protocol
+    )
     return ListenerPlan(
         key=_key(address),
         kind=address.kind,
@@ -176,10 +181,9 @@ def _plan(loaded: Loaded, path: KeyPath, entry: Listen, address: Address) -> Lis
         fd=address.fd,
         name=address.name,
         backlog=entry.backlog or settings.backlog,
-        proxy_protocol=(
-            settings.proxy_protocol if entry.proxy_protocol is None else entry.proxy_protocol
-        ),
-        tls=_begins_with_tls(loaded, path, entry),
+        proxy_protocol=proxy_protocol,
+        tls=tls,
+        http3=speaks_http3(loaded, path, entry, tls=tls, proxy_protocol=proxy_protocol),
         **facts,
     )
 

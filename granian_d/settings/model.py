@@ -29,7 +29,7 @@ from granian_d.plan.model import (
 )
 from granian_d.settings.fields import Table, option
 from granian_d.settings.kinds import PERMISSION_BITS
-from granian_d.settings.protocols import Http1, Http2, Request, Response, WebSocket
+from granian_d.settings.protocols import Http1, Http2, Quic, Request, Response, WebSocket
 from granian_d.settings.refusal import Refusal
 from granian_d.settings.serving import Listen
 from granian_d.settings.tables import Metrics, Reload, StaticPath
@@ -141,6 +141,7 @@ class Settings(Workers, BaseSettings):
     static_path: StaticPath = StaticPath()
     http1: Http1 = Http1()
     http2: Http2 = Http2()
+    quic: Quic = Quic()
     websocket: WebSocket = WebSocket()
     request: Request = Request()
     response: Response = Response()

@@ -8,6 +8,9 @@ from granian_d.settings.fields import Table, duration, option
 
 MOST_WINDOW_BYTES: Final = 2**31 - 1  # RFC 9113 6.9.1
 MOST_STREAMS: Final = 2**31 - 1  # RFC 9113 5.1.1
+MOST_QUIC_STREAMS: Final = 65535  # of a connection: more would be a fleet's
+MOST_HANDSHAKES: Final = 65535
+TEN_YEARS_S: Final = 10 * 366 * 86400  # more than any cache keeps anything
 
 
 class Http1(Table):
@@ -76,6 +79,63 @@ class Http2(Table):
         unit="bytes",
         ge=1,
         le=MOST_WINDOW_BYTES,
+    )
+    max_send_buffer_size: int = option(
+        409600,
+        "Bytes of an answer that may wait on one stream for the peer's window.",
+        unit="bytes",
+        ge=1024,
+    )
+
+
+class Quic(Table):
+    """HTTP/3."""
+
+    idle_timeout: float = duration(
+        30, "Time without a packet after which a connection is forgotten.", ge=1, le=600
+    )
+    retry_above: int = option(
+        100,
+        "Handshakes at a time above which clients have to prove their address first (Retry); 0"
+        " asks that of all.",
+        ge=0,
+        le=MOST_HANDSHAKES,
+    )
+    early_data: bool = option(
+        False,
+        "Take 0-RTT: safe requests (GET, HEAD, OPTIONS) of who has been here before are answered"
+        " a round trip sooner, and may be replayed by whoever recorded them.",
+    )
+    alt_svc_port: int | None = option(
+        None,
+        "UDP port that clients are told of, where it is another one outside (RFC 7838).",
+        ge=1,
+        le=65535,
+        example=443,
+    )
+    alt_svc_max_age: float = duration(
+        86400,
+        "Time for which clients of HTTP/1 and HTTP/2 may remember that there is HTTP/3; 0 tells"
+        " them nothing.",
+        ge=0,
+        le=TEN_YEARS_S,
+    )
+    initial_connection_window_size: int = option(
+        1048576,
+        "What a peer may send on a connection beyond what was read.",
+        unit="bytes",
+        ge=16384,
+        le=MOST_WINDOW_BYTES,
+    )
+    initial_stream_window_size: int = option(
+        1048576,
+        "What a peer may send on a stream beyond what was read.",
+        unit="bytes",
+        ge=16384,
+        le=MOST_WINDOW_BYTES,
+    )
+    max_concurrent_streams: int = option(
+        200, "Limit of a connection's requests at a time.", ge=10, le=MOST_QUIC_STREAMS
     )
     max_send_buffer_size: int = option(
         409600,

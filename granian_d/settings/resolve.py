@@ -38,9 +38,11 @@ from granian_d.settings.model import given
 from granian_d.settings.options import OPTIONS
 from granian_d.settings.origin import DEFAULT
 from granian_d.settings.pool import plan_pool, pool_remarks
+from granian_d.settings.quic import plan_http3_limits, plan_quic
 from granian_d.settings.tls import plan_tls, tls_remarks
 
 if TYPE_CHECKING:
+    from granian_d.plan import ListenerPlan
     from granian_d.plan.model import LoopName
     from granian_d.settings.load import Loaded
     from granian_d.settings.model import Settings
@@ -56,6 +58,7 @@ def resolve(loaded: Loaded) -> DaemonPlan:
     """
     settings, places = loaded.settings, loaded.surroundings
     resolve_engine(settings.engine)  # raises when it is wanted and not installed
+    listeners = plan_listeners(loaded)
     return DaemonPlan(
         version=__version__,
         master=MasterPlan(
@@ -63,12 +66,13 @@ def resolve(loaded: Loaded) -> DaemonPlan:
             pid_file=_complete(settings.pid_file, places.runtime_directory),
             control_socket=_control_socket(loaded),
         ),
-        listeners=plan_listeners(loaded),
+        listeners=listeners,
         pool=plan_pool(loaded),
         tls=plan_tls(loaded),
+        quic=plan_quic(loaded, listeners),
         metrics=plan_metrics(loaded),
         watch=plan_watch(loaded, _working_dir(loaded)),
-        worker=_plan_worker(loaded),
+        worker=_plan_worker(loaded, listeners),
         log=LogPlan(
             enabled=settings.log.enabled,
             level="debug" if places.debug else settings.log.level,
@@ -116,7 +120,7 @@ def _unheard(loaded: Loaded) -> list[str]:
     ]
 
 
-def _plan_worker(loaded: Loaded) -> WorkerPlan:
+def _plan_worker(loaded: Loaded, listeners: tuple[ListenerPlan, ...]) -> WorkerPlan:
     settings = loaded.settings
     return WorkerPlan(
         target=settings.app,
@@ -138,7 +142,7 @@ def _plan_worker(loaded: Loaded) -> WorkerPlan:
         static=plan_static(loaded),
         debug=settings.reload.enabled,
         environment=plan_environment(loaded),
-        limits=_plan_limits(loaded),
+        limits=_plan_limits(loaded, listeners),
         forwarding=_plan_forwarding(loaded.settings),
         identity=plan_identity(loaded),
     )
@@ -149,7 +153,7 @@ def _is_forgiving(settings: Settings) -> bool:
     return settings.reload.enabled and settings.reload.ignore_worker_failure
 
 
-def _plan_limits(loaded: Loaded) -> Limits:
+def _plan_limits(loaded: Loaded, listeners: tuple[ListenerPlan, ...]) -> Limits:
     settings = loaded.settings
     return Limits(
         head_bytes=settings.http1.buffer_size,
@@ -162,6 +166,8 @@ def _plan_limits(loaded: Loaded) -> Limits:
         keep_alive=settings.http1.keep_alive,
         h2c=settings.http == "auto",
         http2=_plan_http2(settings.http2),
+        http3=plan_http3_limits(loaded, listeners),
+        alt_svc="",
         websocket=_plan_websocket(loaded),
     )
 

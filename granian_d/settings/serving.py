@@ -40,6 +40,9 @@ class Listen(Table):
     tls: bool | None = option(
         None, "Begin connections with TLS; as `ssl.certificate` is given, unless it is said."
     )
+    http3: bool | None = option(
+        None, "Whether to speak HTTP/3, too, at the UDP port of that number, instead of `http3`."
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -135,6 +138,10 @@ class Serving(Table):
     http: HttpMode = option(
         "auto",
         "Versions of HTTP to speak; auto finds out from the peer's first bytes, ALPN or Upgrade.",
+    )
+    http3: bool = option(
+        False,
+        "Speak HTTP/3, too, at the UDP port of each TCP port with TLS; needs granian-d[http3].",
     )
     websockets: bool = option(
         True,

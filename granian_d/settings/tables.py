@@ -4,15 +4,13 @@
 
 import ipaddress
 import re
-from typing import Final
 
 from pydantic import field_validator
 
 from granian_d.plan.model import SymlinkPolicy
 from granian_d.settings.fields import Table, duration, option
+from granian_d.settings.protocols import TEN_YEARS_S
 from granian_d.settings.refusal import Refusal
-
-TEN_YEARS_S: Final = 10 * 366 * 86400  # more than any cache keeps anything
 
 
 class StaticPath(Table):

@@ -281,6 +281,7 @@ def all_of(plan: DaemonPlan) -> tuple[ListenerPlan, ...]:
         backlog=METRICS_BACKLOG,
         proxy_protocol=False,
         tls=False,
+        http3=False,
     )
     return (*plan.listeners, metrics)
 

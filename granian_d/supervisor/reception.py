@@ -361,4 +361,5 @@ def _plan_of(path: str) -> ListenerPlan:
         backlog=MOST_CALLERS,
         proxy_protocol=False,
         tls=False,
+        http3=False,
     )

@@ -133,7 +133,10 @@ _granianctl() {
         --http2-initial-connection-window-size | --http2-initial-stream-window-size | \
         --http2-keep-alive-interval | --http2-keep-alive-timeout | \
         --http2-max-concurrent-streams | --http2-max-frame-size | --http2-max-headers-size | \
-        --http2-max-send-buffer-size | --websocket-max-message-size | \
+        --http2-max-send-buffer-size | --quic-idle-timeout | --quic-retry-above | \
+        --quic-alt-svc-port | --quic-alt-svc-max-age | --quic-initial-connection-window-size | \
+        --quic-initial-stream-window-size | --quic-max-concurrent-streams | \
+        --quic-max-send-buffer-size | --websocket-max-message-size | \
         --websocket-max-frame-size | --websocket-ping-interval | --websocket-ping-timeout | \
         --request-max-body-size | --request-body-timeout | --response-write-timeout | \
         --ssl-keyfile-password | --ssl-ciphers | --ssl-handshake-timeout | \
@@ -150,37 +153,42 @@ _granianctl() {
         --access-log-format) words='text json journal' ;;
         *)
             flags='-c --config --interface --factory --no-factory --working-dir --venv --env-files --loop
-    --task-impl --engine --http --ws --no-ws --url-path-prefix --lifespan-shutdown --listen
-    --host --port --uds --uds-permissions --backlog --proxy-protocol --no-proxy-protocol
-    --forwarded-allow-ips --forwarded-fields --workers --workers-min --workers-max --preload
-    --no-preload --refork-after --blocking-threads --blocking-threads-idle-timeout
-    --runtime-threads --runtime-blocking-threads --runtime-mode --backpressure
-    --respawn-failed-workers --no-respawn-failed-workers --respawn-interval
-    --workers-startup-timeout --workers-kill-timeout --workers-stall-timeout
-    --workers-stream-timeout --drain-delay --idle-exit --surge --canary --no-canary
-    --max-generations --warmup --health --workers-max-requests --workers-max-requests-jitter
-    --workers-lifetime --workers-lifetime-jitter --workers-max-rss --workers-max-pss
-    --rss-sample-interval --rss-samples --request-timeout --request-kill-timeout
-    --control-socket --process-name --pid-file --user --group --umask --static-path-route
-    --static-path-mount --static-path-dir-to-file --static-path-expires
-    --static-path-precompressed --no-static-path-precompressed --static-path-symlinks
-    --http1-buffer-size --http1-header-read-timeout --http1-keep-alive --no-http1-keep-alive
-    --http1-keep-alive-timeout --http1-max-headers --http1-pipeline-flush
-    --no-http1-pipeline-flush --http2-adaptive-window --no-http2-adaptive-window
-    --http2-initial-connection-window-size --http2-initial-stream-window-size
-    --http2-keep-alive-interval --http2-keep-alive-timeout --http2-max-concurrent-streams
-    --http2-max-frame-size --http2-max-headers-size --http2-max-send-buffer-size
-    --websocket-compression --no-websocket-compression --websocket-max-message-size
-    --websocket-max-frame-size --websocket-ping-interval --websocket-ping-timeout
-    --request-max-body-size --request-body-timeout --response-write-timeout
-    --ssl-certificate --ssl-keyfile --ssl-keyfile-password --ssl-protocol-min --ssl-ca
-    --ssl-crl --ssl-client-verify --no-ssl-client-verify --ssl-ciphers --ssl-sni
-    --ssl-handshake-timeout --ssl-ticket-lifetime --log --no-log --log-level --log-format
-    --log-file --log-config --access-log --no-access-log --access-log-fmt
-    --access-log-format --access-log-file --metrics --no-metrics --metrics-scrape-interval
-    --metrics-address --metrics-port --reload --no-reload --reload-paths
-    --reload-ignore-dirs --reload-ignore-patterns --reload-ignore-paths --reload-tick
-    --reload-ignore-worker-failure --no-reload-ignore-worker-failure --help -h --version'
+    --task-impl --engine --http --http3 --no-http3 --ws --no-ws --url-path-prefix
+    --lifespan-shutdown --listen --host --port --uds --uds-permissions --backlog
+    --proxy-protocol --no-proxy-protocol --forwarded-allow-ips --forwarded-fields --workers
+    --workers-min --workers-max --preload --no-preload --refork-after --blocking-threads
+    --blocking-threads-idle-timeout --runtime-threads --runtime-blocking-threads
+    --runtime-mode --backpressure --respawn-failed-workers --no-respawn-failed-workers
+    --respawn-interval --workers-startup-timeout --workers-kill-timeout
+    --workers-stall-timeout --workers-stream-timeout --drain-delay --idle-exit --surge
+    --canary --no-canary --max-generations --warmup --health --workers-max-requests
+    --workers-max-requests-jitter --workers-lifetime --workers-lifetime-jitter
+    --workers-max-rss --workers-max-pss --rss-sample-interval --rss-samples
+    --request-timeout --request-kill-timeout --control-socket --process-name --pid-file
+    --user --group --umask --static-path-route --static-path-mount --static-path-dir-to-file
+    --static-path-expires --static-path-precompressed --no-static-path-precompressed
+    --static-path-symlinks --http1-buffer-size --http1-header-read-timeout
+    --http1-keep-alive --no-http1-keep-alive --http1-keep-alive-timeout --http1-max-headers
+    --http1-pipeline-flush --no-http1-pipeline-flush --http2-adaptive-window
+    --no-http2-adaptive-window --http2-initial-connection-window-size
+    --http2-initial-stream-window-size --http2-keep-alive-interval
+    --http2-keep-alive-timeout --http2-max-concurrent-streams --http2-max-frame-size
+    --http2-max-headers-size --http2-max-send-buffer-size --quic-idle-timeout
+    --quic-retry-above --quic-early-data --no-quic-early-data --quic-alt-svc-port
+    --quic-alt-svc-max-age --quic-initial-connection-window-size
+    --quic-initial-stream-window-size --quic-max-concurrent-streams
+    --quic-max-send-buffer-size --websocket-compression --no-websocket-compression
+    --websocket-max-message-size --websocket-max-frame-size --websocket-ping-interval
+    --websocket-ping-timeout --request-max-body-size --request-body-timeout
+    --response-write-timeout --ssl-certificate --ssl-keyfile --ssl-keyfile-password
+    --ssl-protocol-min --ssl-ca --ssl-crl --ssl-client-verify --no-ssl-client-verify
+    --ssl-ciphers --ssl-sni --ssl-handshake-timeout --ssl-ticket-lifetime --log --no-log
+    --log-level --log-format --log-file --log-config --access-log --no-access-log
+    --access-log-fmt --access-log-format --access-log-file --metrics --no-metrics
+    --metrics-scrape-interval --metrics-address --metrics-port --reload --no-reload
+    --reload-paths --reload-ignore-dirs --reload-ignore-patterns --reload-ignore-paths
+    --reload-tick --reload-ignore-worker-failure --no-reload-ignore-worker-failure --help -h
+    --version'
             found=file
             ;;
         esac

@@ -47,6 +47,8 @@ LIMITS = {
     "keep_alive": True,
     "h2c": False,
     "http2": HTTP2,
+    "http3": None,
+    "alt_svc": "",
     "websocket": None,
 }
 

@@ -9,12 +9,14 @@ from granian_d.plan import (
     AccessLogPlan,
     DaemonPlan,
     Http2Limits,
+    Http3Limits,
     Identity,
     Limits,
     ListenerPlan,
     LogPlan,
     MasterPlan,
     PoolPlan,
+    QuicPlan,
     Recycling,
     WebSocketLimits,
     WorkerPlan,
@@ -30,6 +32,19 @@ HTTP2 = Http2Limits(
     send_buffer_bytes=409600,
     ping_interval_s=0.0,
     ping_timeout_s=20.0,
+)
+HTTP3 = Http3Limits(
+    streams=100,
+    connection_window_bytes=1048576,
+    stream_window_bytes=262144,
+    send_buffer_bytes=409600,
+)
+QUIC = QuicPlan(
+    idle_timeout_s=30.0,
+    retry_above=100,
+    early_data=False,
+    alt_svc_port=0,
+    alt_svc_max_age_s=86400.0,
 )
 WEBSOCKET = WebSocketLimits(
     message_bytes=16777216,
@@ -52,6 +67,8 @@ def limits(**changes: Any) -> Limits:
         keep_alive=True,
         h2c=False,
         http2=HTTP2,
+        http3=None,
+        alt_svc="",
         websocket=None,
     )
     return replace(plain, **changes)
@@ -98,6 +115,7 @@ def _listener(key: str, **facts: Any) -> ListenerPlan:
         "gid": None,
         "proxy_protocol": False,
         "tls": False,
+        "http3": False,
     }
     return ListenerPlan(key=key, **{**nothing, "backlog": 16, **facts})
 
@@ -163,6 +181,7 @@ def daemon_plan(*listeners: ListenerPlan, **changes: Any) -> DaemonPlan:
         listeners=listeners,
         pool=pool_plan(workers=2, surge=1),
         tls=None,
+        quic=None,
         metrics=None,
         watch=None,
         worker=worker_plan(),

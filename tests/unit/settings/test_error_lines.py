@@ -165,7 +165,7 @@ FILE = [
     ('listen = ":80"', 'app.toml:1: listen: the string ":80" is not a list of addresses'),
     (
         "listen = [\n':80',\n3]",
-        "app.toml:3: listen[1]: 3 is not an address, or a table of address, mode, owner, group, backlog, proxy_protocol, tls",
+        "app.toml:3: listen[1]: 3 is not an address, or a table of address, mode, owner, group, backlog, proxy_protocol, tls, http3",
     ),
     ("[[listen]]\nmode = '0660'", "app.toml:1: listen[0]: has no address"),
     (
