@@ -49,7 +49,7 @@ ON_THIS_MACHINE = {
     "reload.paths": st.sampled_from(["/usr", "/etc"]),
 }
 PART_OF_CLASS = {"restart": {"master"}, "live": {"pool", "metrics", "watch"}}
-PARTS_OF_WORKERS = {"pool", "worker", "listeners", "log", "access_log", "tls", "watch"}
+PARTS_OF_WORKERS = {"pool", "worker", "listeners", "log", "access_log", "tls", "quic", "watch"}
 WITH_EFFECT = [option for option in OPTIONS.values() if not option.inert]
 
 
@@ -78,8 +78,10 @@ def certificates(tmp_path_factory):
         ON_THIS_MACHINE[f"ssl.{name}"] = st.just(str(directory / f"two.{suffix}"))
     pair = ["--ssl-certificate", f"{directory}/one.crt", "--ssl-keyfile", f"{directory}/one.key"]
     for option in OPTIONS.values():
-        if option.path[0] == "ssl":
+        if option.path[0] == "ssl" or option.key == "http3":
             CONTEXT[option.key] = pair
+        if option.path[0] == "quic":
+            CONTEXT[option.key] = [*pair, "--http3"]
     for name in ("crl", "client_verify"):
         CONTEXT[f"ssl.{name}"] = [*pair, "--ssl-ca", f"{directory}/one.ca"]
     ON_THIS_MACHINE["ssl.sni"] = st.just(f"{directory}/two.crt,{directory}/two.key")
