@@ -22,6 +22,7 @@ MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
 INTERPRETERS = Path(sys.base_prefix) / "bin"  # /usr/bin; /usr/local/bin in images of Python's own
 TOOLS = Path("build/tools")
 ENGINE = "granian_d/engine/native"
+EXTRAS = "http3"  # nobody can add one to the environment later, and without it options have no effect
 PROGRAM = """\
 #!{python}
 import sys
@@ -78,7 +79,7 @@ def compile_engine() -> None:
 
 
 def install(root: Path) -> None:
-    """granian-d and all that it needs."""
+    """granian-d and all that it needs, and what its options may need."""
     run(sys.executable, "-m", "venv", "--without-pip", "--symlinks", root)
     shutil.rmtree("build/lib", ignore_errors=True)  # setuptools would find modules that are gone
     pip = (
@@ -89,7 +90,7 @@ def install(root: Path) -> None:
         "install",
         "--no-compile",
     )
-    run(*pip, ".", GRANIAN_D_BUILD="none")
+    run(*pip, f".[{EXTRAS}]", GRANIAN_D_BUILD="none")
     packages = site_packages(root)
     for compiled in Path("granian_d").rglob("*.so"):
         shutil.copy(compiled, packages / compiled)
