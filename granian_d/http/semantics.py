@@ -224,6 +224,13 @@ def judge_response(status: int, pairs: FieldPairs) -> ResponseHead:
     )
 
 
+def advertising(head: ResponseHead, alt_svc: bytes) -> ResponseHead:
+    """The head with an Alt-Svc, unless the application has given one (RFC 7838 3)."""
+    if b"alt-svc" in head.names:
+        return head
+    return head._replace(fields=[*head.fields, (b"alt-svc", alt_svc)])
+
+
 def judge_interim(status: int, pairs: FieldPairs) -> list[tuple[bytes, bytes]]:
     """Judge an interim response; its fields without those that it must not have.
 

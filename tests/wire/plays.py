@@ -34,6 +34,7 @@ LIMITS: list[dict[str, Any]] = [
     {"keep_alive": False},
     {"body_bytes": 65_536, "idle_timeout_s": 0.0, "body_timeout_s": 0.0},
     {"head_timeout_s": 0.0, "write_timeout_s": 0.0, "head_fields": 2},
+    {"alt_svc": 'h3=":443"; ma=86400'},
 ]
 EVENTS: list[Event] = [
     *[("go", None)] * 10,

@@ -7,10 +7,13 @@ cdef class Answer:
     cdef long long length  # Content-Length as given; -1 when it was not
     cdef bint dated  # the application has given a Date
     cdef bint signed  # ... and a Server
+    cdef bint advertised  # ... and an Alt-Svc
     cdef object options  # of the Connection field; None for none
 
 
 cdef Answer judge(status, fields)
+cdef int advertise(Answer answer, bytes line) except -1
+cdef bytes alt_svc_line(str value)
 
 cdef struct Framing:
     int kind  # a constant of http.framing

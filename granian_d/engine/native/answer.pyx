@@ -62,8 +62,21 @@ cdef Answer judge(status, fields):
     answer.length = -1 if judged.content_length is None else judged.content_length
     answer.dated = b"date" in judged.names
     answer.signed = b"server" in judged.names
+    answer.advertised = b"alt-svc" in judged.names
     answer.options = judged.options or None
     return answer
+
+
+cdef int advertise(Answer answer, bytes line) except -1:
+    """Add an Alt-Svc line, unless the application has given one (RFC 7838 3)."""
+    if not answer.advertised:
+        answer.block += line
+    return 0
+
+
+cdef bytes alt_svc_line(str value):
+    """The line; None for an empty value."""
+    return b"alt-svc: %b\r\n" % value.encode() if value else None
 
 
 cdef bint _write_block(Answer answer, fields) except -1:
@@ -73,7 +86,7 @@ cdef bint _write_block(Answer answer, fields) except -1:
     cdef const char* name
     cdef const char* value
     answer.length = -1
-    answer.dated = answer.signed = False
+    answer.dated = answer.signed = answer.advertised = False
     answer.options = None
     for pair in fields:
         if type(pair) is not tuple or len(<tuple>pair) != 2:
@@ -137,7 +150,10 @@ cdef bint _heed(Answer answer, const char* name, Py_ssize_t size) noexcept nogil
         if _is_name(name, b"server", 6):
             answer.signed = True
     elif size == 7:
-        return not _is_name(name, b"upgrade", 7)
+        if _is_name(name, b"upgrade", 7):
+            return False
+        if _is_name(name, b"alt-svc", 7):
+            answer.advertised = True
     elif size == 10:
         return not (_is_name(name, b"connection", 10) or _is_name(name, b"keep-alive", 10))
     elif size == 16:

@@ -29,6 +29,7 @@ cdef class Terms:
     cdef double body_s
     cdef double write_s
     cdef bint keep_alive
+    cdef bytes alt_svc  # a line; None for none
 
 
 cdef class H1Endpoint(NativeEndpoint):

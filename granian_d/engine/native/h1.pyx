@@ -18,6 +18,7 @@ from libc.math cimport INFINITY
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 from granian_d.engine.contract cimport Clock
+from granian_d.engine.native.answer cimport alt_svc_line
 from granian_d.engine.native.chunks cimport Chunks
 from granian_d.engine.native.h1_exchange cimport H1Exchange
 from granian_d.engine.native.head cimport Facts, Section, read_head
@@ -56,6 +57,7 @@ cdef class Terms:
         self.body_s = limits.body_timeout_s or INFINITY
         self.write_s = limits.write_timeout_s or INFINITY
         self.keep_alive = limits.keep_alive
+        self.alt_svc = alt_svc_line(limits.alt_svc)
 
 
 cdef Terms _terms(limits):

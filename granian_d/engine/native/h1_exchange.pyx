@@ -13,6 +13,7 @@ from libc.string cimport memcpy
 from granian_d.engine.native.answer cimport (
     Answer,
     Framing,
+    advertise,
     connection_line,
     date_line,
     frame,
@@ -91,6 +92,8 @@ cdef class H1Exchange(Exchange):
         if self.state != AWAITED:
             self._demand("start")
         self._answer = judge(status, fields)
+        if self._endpoint._terms.alt_svc is not None:
+            advertise(self._answer, self._endpoint._terms.alt_svc)
         self.state = STARTED
         self.status = self._answer.status
 

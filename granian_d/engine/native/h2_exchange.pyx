@@ -10,7 +10,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from libc.math cimport INFINITY
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
-from granian_d.engine.native.answer cimport date_line, frame, judge
+from granian_d.engine.native.answer cimport advertise, date_line, frame, judge
 from granian_d.engine.native.h2_answer cimport fields_bound
 from granian_d.engine.native.h2_frames cimport (
     CANCEL,
@@ -93,6 +93,8 @@ cdef class H2Exchange(Exchange):
         if self.state != AWAITED:
             self._demand("start")
         self._answer = judge(status, fields)
+        if self.connection.bounds.alt_svc is not None:
+            advertise(self._answer, self.connection.bounds.alt_svc)
         self.state = STARTED
         self.status = self._answer.status
 

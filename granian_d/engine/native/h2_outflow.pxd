@@ -29,6 +29,7 @@ cdef class Bounds:
     cdef Py_ssize_t send_buffer
     cdef double ping_s
     cdef double pong_s
+    cdef bytes alt_svc  # a line; None for none
 
 
 cdef Bounds bounds_of(limits)

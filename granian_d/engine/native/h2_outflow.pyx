@@ -12,6 +12,7 @@ from libc.math cimport INFINITY
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memmove
 
+from granian_d.engine.native.answer cimport alt_svc_line
 from granian_d.engine.native.h2_frames cimport (
     CONTINUATION,
     DATA,
@@ -58,6 +59,7 @@ cdef class Bounds:
         self.send_buffer = http2.send_buffer_bytes
         self.ping_s = http2.ping_interval_s or INFINITY
         self.pong_s = http2.ping_timeout_s or INFINITY
+        self.alt_svc = alt_svc_line(limits.alt_svc)
 
 
 cdef Bounds bounds_of(limits):

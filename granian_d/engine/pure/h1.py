@@ -71,6 +71,7 @@ class H1Endpoint:
         "_service",
         "_terms",
         "_wire",
+        "alt_svc",
         "deadline",
         "observer",
         "peer",
@@ -85,6 +86,7 @@ class H1Endpoint:
         self._wire = wire
         self._service = service
         self._limits = limits
+        self.alt_svc = limits.alt_svc
         self._clock = clock
         self._terms = service, limits, clock  # what another protocol is made with
         self._patience = Patience(limits, clock)

@@ -33,7 +33,7 @@ class H1Exchange(HeldExchange):
     __slots__ = ("_endpoint", "persistent")
 
     def __init__(self, head: RequestHead, endpoint: H1Endpoint) -> None:
-        super().__init__(head, endpoint.peer, endpoint.observer)
+        super().__init__(head, endpoint.peer, endpoint.observer, endpoint.alt_svc)
         self.persistent = False
         self._endpoint = endpoint
 

@@ -31,7 +31,7 @@ class H2Exchange(HeldExchange):
     __slots__ = ("_requests", "_stream")
 
     def __init__(self, head: RequestHead, stream: Stream, requests: Requests) -> None:
-        super().__init__(head, requests.peer, requests.observer)
+        super().__init__(head, requests.peer, requests.observer, requests.alt_svc)
         self._stream = stream
         self._requests = requests
 

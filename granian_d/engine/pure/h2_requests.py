@@ -61,6 +61,7 @@ class Requests:
         "_limits",
         "_sender",
         "_watch",
+        "alt_svc",
         "begun",
         "closed",
         "deaf",
@@ -91,6 +92,7 @@ class Requests:
         self.deaf = False
         self.peer = peer
         self.observer = service.observer
+        self.alt_svc = self._limits.alt_svc
 
     def depart(self) -> None:
         """No stream is looked at after the ones that have begun."""

@@ -29,14 +29,20 @@ class HeldExchange(Exchange):
         continued: a 100 has been written, so the client will send its body.
         head_out: the head of the final response has been written.
         closed: why nothing can be answered any more, once that is so.
+
+    Args:
+        alt_svc: where else the origin is, for the answer to say; "" for nowhere.
     """
 
     closed: ClassVar[str] = "the connection is closed"
 
-    __slots__ = ("_answer", "_framing", "_left", "continued", "head_out")
+    __slots__ = ("_alt_svc", "_answer", "_framing", "_left", "continued", "head_out")
 
-    def __init__(self, head: RequestHead, peer: Peer, observer: Observer) -> None:
+    def __init__(
+        self, head: RequestHead, peer: Peer, observer: Observer, alt_svc: str = ""
+    ) -> None:
         super().__init__(head, peer, observer)
+        self._alt_svc = alt_svc
         self.continued = False
         self.head_out = False
         self._answer: ResponseHead | None = None
@@ -49,6 +55,8 @@ class HeldExchange(Exchange):
         """Give the head of the response, which is held back; see Exchange."""
         self._demand("start")
         self._answer = semantics.judge_response(status, fields)
+        if self._alt_svc:
+            self._answer = semantics.advertising(self._answer, self._alt_svc.encode())
         self._advance("start")
         self.status = self._answer.status
 
