@@ -168,6 +168,7 @@ class Contexts:
     Attributes:
         default: for clients that ask for no name, or for one that no certificate has.
         certificates: ours, in the plan's order.
+        material: what they were made of.
         shares_tickets: the tickets are sealed with the key of the material.
     """
 
@@ -178,10 +179,12 @@ class Contexts:
         "_pems",
         "certificates",
         "default",
+        "material",
         "shares_tickets",
     )
 
     def __init__(self, plan: TlsPlan, material: Material) -> None:
+        self.material = material
         self.certificates: list[Certificate] = []
         self._by_name: dict[str, ssl.SSLContext] = {}
         self._by_parent: dict[str, ssl.SSLContext] = {}  # of a wildcard: what follows its first dot
