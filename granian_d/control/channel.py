@@ -308,6 +308,12 @@ class Berth(NamedTuple):
     sockets: tuple[tuple[ListenerPlan, socket.socket, bool], ...]
     mailbox: socket.socket
 
+    def close(self) -> None:
+        """Let go of the sockets."""
+        for _, sock, _ in self.sockets:
+            sock.close()
+        self.mailbox.close()
+
     def __repr__(self) -> str:
         return f"Berth(seat={self.seat})"  # without the key
 

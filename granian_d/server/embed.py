@@ -23,6 +23,7 @@ from granian_d.http.turn import Turn
 from granian_d.interface import alias
 from granian_d.interface.shape import refuse_misfit
 from granian_d.observe.scoreboard import Scoreboard
+from granian_d.server.berths import Berths
 from granian_d.server.hooks import Hooks, call, renew
 from granian_d.server.request import Request, conclude
 from granian_d.supervisor.listeners import Listeners, describe
@@ -32,6 +33,7 @@ from granian_d.worker.serving import Serving, make_interface, tell_notes
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from granian_d.control.channel import Berth
     from granian_d.plan import DaemonPlan
     from granian_d.supervisor.certificates import Certificates
 
@@ -114,6 +116,7 @@ class Server(Hooks):
         scoreboard = Scoreboard()
         self._runtime = Runtime((), (), scoreboard)
         self._listeners = Listeners(())
+        self._berths = Berths(self._listeners.sockets)
         try:
             self._listen(self.plan)
             self._runtime.log.event("starting", version=self.plan.version, pid=os.getpid())
@@ -123,7 +126,7 @@ class Server(Hooks):
             await self._until_stopped(current)
             call(self.hooks_shutdown)
         finally:
-            self._listeners.leave()
+            self._leave_listeners()
             self._runtime.log.event("stopped")
             self._runtime.close()
             self._busy = self._stopping = self._reloading = False
@@ -151,11 +154,11 @@ class Server(Hooks):
                 if self._reloading and not self._stopping:
                     self._reloading = False
                     current = await self._replace(current)
-            self._listeners.leave()  # whoever comes now is to know at once
+            self._leave_listeners()  # whoever comes now is to know at once
             current.leave()
             await asyncio.gather(current.end(), *self._old)
         except asyncio.CancelledError:
-            self._listeners.leave()
+            self._leave_listeners()
             current.drain(AT_ONCE)
             await current.end()
             raise
@@ -169,11 +172,11 @@ class Server(Hooks):
             successor = await self._begin(plan)
         except DaemonError as error:
             self._runtime.log.event("reload_failed", generation=current.number, reason=str(error))
-            self._listeners.retain(entry.key for entry in self.plan.listeners)
+            self._retain_listeners()
             return current
         self.plan = plan
         current.leave(restarting=True)
-        self._listeners.retain(entry.key for entry in plan.listeners)
+        self._retain_listeners()
         ending = asyncio.get_running_loop().create_task(current.end())
         self._old.add(ending)
         ending.add_done_callback(self._old.discard)
@@ -203,6 +206,7 @@ class Server(Hooks):
         """
         self._runtime.open_logs(plan)
         self._listeners.open(plan.listeners)
+        self._berths.open(plan)
         self._runtime.adopt_logs(plan)
         if plan.tls is not None:
             if self._certificates is None:
@@ -223,19 +227,32 @@ class Server(Hooks):
             for entry in plan.listeners
             for sock in self._listeners.sockets([entry])
         )
+        number = self._runtime.scoreboard.take()
+        berth = self._berths.make(plan, number)
         try:
-            life = _Life(plan, self.target, listeners, contexts, self._runtime)
+            life = _Life(plan, self.target, listeners, contexts, self._runtime, number, berth)
             await life.startup()
         except BaseException:
             for _, sock in listeners:
                 sock.close()
+            if berth is not None:
+                berth.close()
             raise
         life.open()
         return life
 
+    def _retain_listeners(self) -> None:
+        keys = {entry.key for entry in self.plan.listeners}
+        self._listeners.retain(keys)
+        self._berths.retain(keys)
+
+    def _leave_listeners(self) -> None:
+        self._listeners.leave()
+        self._berths.retain(())
+
     def _tell_addresses(self) -> None:
         for entry in self.plan.listeners:
-            for sock in self._listeners.sockets([entry]):
+            for sock in (*self._listeners.sockets([entry]), *self._berths.sockets(entry)):
                 self._runtime.log.event("listening", address=describe(sock, tls=entry.tls))
 
 
@@ -247,18 +264,26 @@ class _Life(Serving):
     """
 
     def __init__(
-        self, plan: DaemonPlan, target: Any, listeners: Any, contexts: Any, runtime: Runtime
+        self,
+        plan: DaemonPlan,
+        target: Any,
+        listeners: Any,
+        contexts: Any,
+        runtime: Runtime,
+        number: int,
+        berth: Berth | None,
     ) -> None:
         loop = asyncio.get_running_loop()
         alias.install()  # the application may import granian.rsgi
         application = call_factory(target, "the factory failed") if plan.worker.factory else target
         refuse_misfit(plan.worker.interface, application)
         self._scoreboard = runtime.scoreboard
-        self.number = self._scoreboard.take()
+        self.number = number
         desk = runtime.desk(plan, self._scoreboard.row(self.number), {})
         turn = Turn()
         interface = make_interface(plan, application, loop, desk.row, turn)
-        super().__init__(plan, listeners, contexts, desk, interface, loop, turn)
+        terms = (desk, interface, loop, turn, berth, number)
+        super().__init__(plan, listeners, contexts, *terms)
 
     async def end(self) -> None:
         """Return when a drain that was ordered is done."""

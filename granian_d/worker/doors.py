@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
+from granian_d.engine.choose import choose_hall
 from granian_d.engine.negotiate import plain, secured
 from granian_d.errors import ConfigError
 from granian_d.observe.scoreboard import CONNECTIONS_FAILED
@@ -16,9 +18,9 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Sequence
 
-    from granian_d.engine.contract import EndpointMaker
+    from granian_d.engine.contract import Clock, Endpoint, EndpointMaker, Service, Wire
     from granian_d.http.message import Peer
-    from granian_d.plan import DaemonPlan, ListenerPlan, TlsPlan
+    from granian_d.plan import DaemonPlan, Limits, ListenerPlan, TlsPlan
     from granian_d.worker.desk import Desk
 
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 TLS: Final = "granian_d.transport.tls"
 TLS_CONTEXT: Final = "granian_d.transport.tls_context"
 PROXY: Final = "granian_d.transport.proxy_protocol"
+HALLS: Final = "granian_d.worker.halls"
 
 
 def preload(plan: DaemonPlan) -> None:
@@ -35,6 +38,9 @@ def preload(plan: DaemonPlan) -> None:
         import_module(TLS_CONTEXT)
     if any(listener.proxy_protocol for listener in plan.listeners):
         import_module(PROXY)
+    if plan.quic is not None:
+        import_module(HALLS)
+        choose_hall()
 
 
 def read_contexts(plan: TlsPlan | None, fds: Sequence[int]) -> Any:
@@ -88,19 +94,30 @@ class Doors:
                 secured(plan.worker.engine, plan.worker.http),
                 plan.tls.handshake_timeout_s,
                 loop.call_soon,
-                self._failed,
+                self.failed,
             )
-        self.all = tuple(Door(sock, self._maker(plan, entry)) for entry, sock in listeners)
+        self.all = tuple(
+            Door(sock, _advertising(self._maker(plan, entry), plan, entry, sock))
+            for entry, sock in listeners
+        )
 
-    def renew(self, fds: Sequence[int]) -> None:
-        """Use new certificates and ticket keys for the connections to come."""
+    def renew(self, fds: Sequence[int]) -> bool:
+        """Use new certificates and ticket keys for the connections to come; whether there are."""
         try:
             contexts = read_contexts(self._plan, fds)
         except (ConfigError, OSError) as error:
             self._log.event("tls_renewal_failed", reason=str(error))
-            return
-        if contexts is not None and self._secured is not None:
-            self.contexts = self._secured.contexts = contexts
+            return False
+        if contexts is None or self._secured is None:
+            return False
+        self.contexts = self._secured.contexts = contexts
+        return True
+
+    def failed(self, peer: Peer, reason: str) -> None:
+        """A handshake has come to nothing."""
+        client = peer.client[0] if peer.client else "a local peer"
+        self._row[CONNECTIONS_FAILED] += 1
+        self._log.event("tls_failed", client=client, reason=reason)
 
     def _maker(self, plan: DaemonPlan, listener: ListenerPlan) -> EndpointMaker:
         """The first endpoint of a connection, from the outside in."""
@@ -112,7 +129,18 @@ class Doors:
             maker = import_module(PROXY).behind_proxy(maker)
         return maker
 
-    def _failed(self, peer: Peer, reason: str) -> None:
-        client = peer.client[0] if peer.client else "a local peer"
-        self._row[CONNECTIONS_FAILED] += 1
-        self._log.event("tls_failed", client=client, reason=reason)
+
+def _advertising(
+    maker: EndpointMaker, plan: DaemonPlan, listener: ListenerPlan, sock: socket.socket
+) -> EndpointMaker:
+    """The maker; where there is HTTP/3 beside it, answers say so (RFC 7838, RFC 9114 3.1.1)."""
+    if not listener.http3 or plan.quic is None or not plan.quic.alt_svc_max_age_s:
+        return maker
+    port = plan.quic.alt_svc_port or sock.getsockname()[1]
+    value = f'h3=":{port}"; ma={int(plan.quic.alt_svc_max_age_s)}'
+    advertised = replace(plan.worker.limits, alt_svc=value)
+
+    def make(wire: Wire, peer: Peer, service: Service, _: Limits, clock: Clock) -> Endpoint:
+        return maker(wire, peer, service, advertised, clock)
+
+    return make

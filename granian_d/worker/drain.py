@@ -20,7 +20,7 @@ from granian_d.http import states
 from granian_d.worker.held import describe_all, has_begun
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
     from typing import Any
 
     from granian_d.control.channel import Drain as Order
@@ -55,6 +55,7 @@ class Drain:
         "_interface",
         "_log",
         "_loop",
+        "_spent",
         "_timers",
         "begun",
         "empty",
@@ -75,6 +76,7 @@ class Drain:
         self._log = log
         self._timers: list[asyncio.TimerHandle] = []
         self._cut_at = 0.0
+        self._spent = False  # both budgets
         self.begun = False
         self.empty = asyncio.Event()
 
@@ -107,6 +109,17 @@ class Drain:
         if self.begun and not self._connections.open and not self._acceptor.starting:
             self.empty.set()
 
+    async def until_empty(self, sweep: Callable[[], bool]) -> None:
+        """Return when nothing is left.
+
+        Args:
+            sweep: looks once more for who has come in vain; whether there is a connection now.
+        """
+        await self.empty.wait()
+        while sweep() and not self._spent:
+            self.empty.clear()
+            await self.empty.wait()
+
     async def within_budget(self, work: Coroutine[Any, Any, None]) -> None:
         """Await `work`, but not beyond the budget."""
         with contextlib.suppress(TimeoutError):
@@ -114,6 +127,7 @@ class Drain:
 
     def _cut_last(self) -> None:
         """Both budgets are spent."""
+        self._spent = True
         self._cut(_EVERYTHING)
         self.empty.set()
 

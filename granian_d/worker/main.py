@@ -170,6 +170,8 @@ class _Life:
         """Hold the application; the part of each worker in that, None in the mold's end."""
         assert self._mold is not None, "without preload there are no molds"
         desk = self._furnish(self.post)
+        if self.post.berth is not None:
+            self.post.berth.close()  # a mold reads nothing
         try:
             if self._application is _NOTHING:
                 self._application = self._load()
@@ -226,6 +228,8 @@ class _Life:
         if not self._forking:
             for _, listener in self.post.listeners:
                 listener.close()
+            if (berth := self.post.berth) is not None:
+                berth.close()
             self.post.channel.close()
 
     def _set_forking(self, forking: bool) -> None:
@@ -256,7 +260,8 @@ class _Worker(Serving):
         loop: asyncio.AbstractEventLoop,
         turn: Turn,
     ) -> None:
-        super().__init__(plan, post.listeners, post.contexts, desk, interface, loop, turn)
+        terms = (desk, interface, loop, turn, post.berth, post.generation)
+        super().__init__(plan, post.listeners, post.contexts, *terms)
         self.heir = False  # it is to become a mold in the end
         self._channel = post.channel
 
@@ -290,7 +295,7 @@ class _Worker(Serving):
                 elif isinstance(message, Reopen):
                     self._desk.reopen(message.path, fds)
                 elif isinstance(message, Renew):
-                    self._doors.renew(fds)
+                    self.renew(fds)
                 elif isinstance(message, Dump):
                     self._dump(message.ticket)
                 elif isinstance(message, Trim):

@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from granian_d.control.channel import Drain as Order
+from granian_d.errors import ConfigError
 from granian_d.interface import registry
 from granian_d.interface.contract import Context
 from granian_d.observe.scoreboard import ACCEPTED, BLOCKING, CONNECTIONS, CONNECTIONS_FAILED
@@ -26,12 +27,14 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Sequence
 
+    from granian_d.control.channel import Berth
     from granian_d.http.turn import Turn
     from granian_d.interface.contract import Interface
     from granian_d.observe.log import Log
     from granian_d.observe.scoreboard import Row
     from granian_d.plan import DaemonPlan, ListenerPlan
     from granian_d.worker.desk import Desk, RequestLog
+    from granian_d.worker.halls import Halls
     from granian_d.worker.named import Named
     from granian_d.worker.overdue import Overdue
 
@@ -54,6 +57,8 @@ class Serving:
         interface: what the application is spoken to through.
         loop: turns for all of it.
         turn: the interface's.
+        berth: where datagrams are read; None without HTTP/3.
+        generation: of the worker.
     """
 
     def __init__(
@@ -65,6 +70,8 @@ class Serving:
         interface: Interface,
         loop: asyncio.AbstractEventLoop,
         turn: Turn,
+        berth: Berth | None = None,
+        generation: int = 0,
     ) -> None:
         self._desk = desk
         self._interface = interface
@@ -88,16 +95,32 @@ class Serving:
             dispatch = importlib.import_module(FRONTS).make(plan.worker, desk.health, terms)
         if plan.worker.debug:
             dispatch.observer = importlib.import_module(DEVELOPMENT).FaultPages(dispatch)
+        deadlines = Deadlines(loop)
         self._connections = make_connections(
             plan.worker.engine,
             loop,
             dispatch,
             plan.worker.limits,
-            Deadlines(loop),
-            self._connections_changed,
+            deadlines,
+            self._connections_changed if berth is None else self._some_changed,
             turn,
         )
         self._doors = doors.Doors(plan, listeners, contexts, desk, loop)
+        self._halls: Halls | None = None
+        if berth is not None:
+            self._halls = importlib.import_module(doors.HALLS).Halls(
+                plan,
+                berth,
+                generation,
+                contexts,
+                loop,
+                dispatch,
+                deadlines,
+                self._some_changed,
+                self._has_room,
+                self._doors.failed,
+            )
+            self._connections = self._halls.join(self._connections)
         self._acceptor = Acceptor(
             loop,
             self._doors.all,
@@ -133,10 +156,16 @@ class Serving:
             self._overdue = room.Overdue(self._loop, limit_s, *terms)
             self._overdue.start()
         self._acceptor.arm()
+        if self._halls is not None:
+            self._halls.open()
 
     async def until_empty(self) -> None:
         """Return when a drain that somebody orders has come to its end, the application's too."""
-        await self._drain.empty.wait()
+        if self._halls is None:
+            await self._drain.empty.wait()
+        else:
+            await self._drain.until_empty(self._halls.sweep)
+            self._halls.close()
         await self._drain.within_budget(self._interface.settle())
         await self._interface.shutdown()
         if self._overdue is not None:
@@ -158,6 +187,27 @@ class Serving:
         if not self._drain.begun:
             pool = self._plan.pool
             self.drain(Order(pool.drain_timeout_s, None, restarting, pool.stream_timeout_s))
+
+    def renew(self, fds: Sequence[int]) -> None:
+        """Use new certificates and ticket keys for the connections to come.
+
+        Args:
+            fds: of files in memory that hold them; they are closed.
+        """
+        if self._doors.renew(fds) and self._halls is not None:
+            try:
+                self._halls.renew(self._doors.contexts)
+            except ConfigError as error:
+                self._desk.log.event("tls_renewal_failed", reason=str(error))
+
+    def _has_room(self) -> bool:
+        """For a connection that no acceptor takes."""
+        held = len(self._connections.open) + self._acceptor.starting
+        return held < self._plan.worker.backpressure
+
+    def _some_changed(self, _count: int = 0) -> None:
+        """Connections are in several places: who tells has counted its own."""
+        self._connections_changed(len(self._connections.open))
 
     def _connections_changed(self, count: int) -> None:
         self._desk.row[ACCEPTED] += count > self._desk.row[CONNECTIONS]  # it changes by one
