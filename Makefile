@@ -8,7 +8,7 @@ ADDRESS := http://127.0.0.1:8000
 # A test run starts more than a thousand interpreters: without bytecode each compiles what it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run test test-all systemd deb rpm rpm-test container container-test soak chaos tls-scan bench lint types floors pytest interpreted debug golden check-python clean FORCE
+.PHONY: help run test test-all systemd deb rpm rpm-test container container-test soak soak-http3 chaos tls-scan bench lint types floors pytest interpreted debug golden check-python clean FORCE
 
 help:
 	@echo "make run       serve examples/ on $(ADDRESS) with two workers"
@@ -19,6 +19,7 @@ help:
 	@echo "make rpm       the package for Fedora and RHEL; make rpm-test installs it somewhere (root)"
 	@echo "make container an image; make container-test runs it"
 	@echo "make soak      reload under load for two minutes and count what is lost"
+	@echo "make soak-http3  the same of HTTP/3, with deaths and upgrades; five minutes"
 	@echo "make chaos     reloads, upgrades and violence under load, and what is lost; 20 minutes"
 	@echo "make tls-scan  what testssl and sslyze find in a daemon that speaks TLS"
 	@echo "make bench     granian-d beside its peers; BENCH_ARGS=--help lists what can be chosen"
@@ -135,6 +136,10 @@ container-test: $(VENV)/.test container
 # A slow proof: its last result is docs/results/reload-soak.md.
 soak: $(VENV)/.test $(VENV)/.built
 	@$(BIN)/python -m tests.process.soak
+
+# And docs/results/http3-reloads.md.
+soak-http3: $(VENV)/.test $(VENV)/.built
+	@$(BIN)/python -m tests.process.h3_soak --write
 
 # A slow proof too: tests/chaos/README.md. All of it replaces docs/results/chaos.md.
 CHAOS_ARGS ?= --write

@@ -324,7 +324,9 @@ class Client(QuicConnectionProtocol):
             case events.StreamReset():
                 if event.stream_id in self._streams:
                     refused = event.error_code == ErrorCode.H3_REQUEST_REJECTED
-                    lost = Lost(f"reset with {event.error_code:#x}", event.error_code, refused=refused)
+                    lost = Lost(
+                        f"reset with {event.error_code:#x}", event.error_code, refused=refused
+                    )
                     self._streams.pop(event.stream_id).lose(lost)
             case events.StopSendingReceived():
                 if event.stream_id in self._streams:
@@ -401,7 +403,9 @@ class Talk:
 
 def configuration(authority_pem: bytes, **more) -> QuicConfiguration:
     """Of a client that trusts an authority."""
-    return QuicConfiguration(alpn_protocols=["h3"], cadata=authority_pem, server_name="localhost", **more)
+    return QuicConfiguration(
+        alpn_protocols=["h3"], cadata=authority_pem, server_name="localhost", **more
+    )
 
 
 @contextlib.asynccontextmanager

@@ -38,6 +38,8 @@ class Load:
             second find what is lost, and leave the processors to what they are asked of.
     """
 
+    module = "tests.process.load"  # whose clients they are
+
     def __init__(
         self,
         address,
@@ -48,9 +50,12 @@ class Load:
         h2: int = 0,
         pause_s: float = 0.008,
     ):
-        target = json.dumps([address, path, expected, keep, new, h2, pause_s])
+        self.start([address, path, expected, keep, new, h2, pause_s])
+
+    def start(self, terms: list) -> None:
+        """Start the clients, in a process of their own."""
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.process.load", target],
+            [sys.executable, "-m", self.module, json.dumps(terms)],
             cwd=Path(__file__).parents[2],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -63,11 +68,11 @@ class Load:
         assert self._process.stdout.readline() == "busy\n"
         return self
 
-    def progress(self) -> int:
+    def progress(self, line: str = "?") -> int:
         """Requests answered so far."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write("?\n")
+        self._process.stdin.write(line + "\n")
         self._process.stdin.flush()
         return int(self._process.stdout.readline())
 
