@@ -18,6 +18,7 @@ import stat
 import sys
 from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
 
+from granian_d.engine.server_names import ServerNames
 from granian_d.errors import ConfigError
 from granian_d.transport.x509 import Certificate, read_certificate
 
@@ -173,8 +174,7 @@ class Contexts:
     """
 
     __slots__ = (
-        "_by_name",
-        "_by_parent",
+        "_names",
         "_numbers",
         "_pems",
         "certificates",
@@ -186,10 +186,8 @@ class Contexts:
     def __init__(self, plan: TlsPlan, material: Material) -> None:
         self.material = material
         self.certificates: list[Certificate] = []
-        self._by_name: dict[str, ssl.SSLContext] = {}
-        self._by_parent: dict[str, ssl.SSLContext] = {}  # of a wildcard: what follows its first dot
         self._pems: dict[ssl.SSLContext, str] = {}
-        contexts = []
+        contexts: list[ssl.SSLContext] = []
         for (where, pair), octets in zip(_places(plan), material.pairs, strict=True):
             try:
                 context = _context(plan, material)
@@ -198,9 +196,11 @@ class Contexts:
                 raise TlsFault(where, f"cannot be tried now: {error.strerror}") from error
             self.certificates.append(certificate)
             self._pems[context] = certificate.pem
-            self._learn(certificate.names, context)
             contexts.append(context)
         self.default = contexts[0]
+        self._names = ServerNames(self.default)
+        for certificate, context in zip(self.certificates, contexts, strict=True):
+            self._names.learn(certificate.names, context)
         self._numbers = {
             cipher["name"]: int(cipher["id"]) & 0xFFFF for cipher in self.default.get_ciphers()
         }
@@ -226,22 +226,8 @@ class Contexts:
         return self._numbers.get(cipher, 0)
 
     def pick(self, name: str) -> ssl.SSLContext:
-        """The context for a name: one that has it, one whose wildcard stands for it, the default.
-
-        A wildcard is a whole label, the first one, and stands for one label (RFC 9525 6.3).
-        """
-        name = name.lower().removesuffix(".")
-        found = self._by_name.get(name)
-        if found is None:
-            found = self._by_parent.get(name.partition(".")[2], self.default)
-        return found
-
-    def _learn(self, names: Iterable[str], context: ssl.SSLContext) -> None:
-        for name in names:
-            if name.startswith("*."):
-                self._by_parent.setdefault(name[2:], context)
-            else:
-                self._by_name.setdefault(name, context)
+        """The context for a name that a client asks for."""
+        return self._names.pick(name)
 
     def _choose(self, talk: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
         """The client has said hello (RFC 6066 3)."""
