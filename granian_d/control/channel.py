@@ -85,12 +85,14 @@ class Fork(NamedTuple):
     """Master, to a mold: fork a worker.
 
     Its end of a channel of its own rides along, and then its listening sockets: as many, and in the
-    same order, as those of the mold's own Post.
+    same order, as those of the mold's own Post. With a seat, so do the sockets of its berth, as
+    many as those of the mold's, and its mailbox.
     """
 
     worker: int
     slot: int
     row: int
+    seat: int = -1  # of datagrams; -1: it reads none
 
 
 class Dump(NamedTuple):
@@ -152,7 +154,7 @@ DUMP_SIGNAL: Final = signal.SIGRTMAX - 1
 # A reason may hold a traceback; a datagram must fit the socket's buffer (212992 bytes by default).
 MESSAGE_BYTES: Final = 1 << 17
 MESSAGE_FDS: Final = 4
-ORDER_FDS: Final = 253  # SCM_MAX_FD of unix(7): a worker's channel and all of its listeners
+ORDER_FDS: Final = 253  # SCM_MAX_FD of unix(7): a worker's channel and all of its sockets
 UNKNOWN_A_TURN: Final = 16  # messages of unknown kinds passed over at once
 SEALS: Final = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 

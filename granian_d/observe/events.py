@@ -32,6 +32,21 @@ EVENTS: Final[dict[str, tuple[str, str]]] = {
     # the master
     "starting": ("info", "Starting granian (main PID: {pid}), granian-d {version}"),
     "listening": ("info", "Listening at: {address}"),
+    "datagrams_unread": (
+        "warning",
+        (
+            "The service manager passed a UDP socket ({name}) that nobody reads: take"
+            " ListenDatagram= out of its unit, or have a listener of that name speak HTTP/3"
+            " (http3 = true)"
+        ),
+    ),
+    "steering_failed": (
+        "warning",
+        (
+            "The kernel takes no program for UDP sockets ({reason}): workers hand each other what"
+            " is another's, which is right, and slower"
+        ),
+    ),
     "ready": ("info", "Ready: generation {generation} serves with {workers} worker(s)"),
     "config_warning": ("warning", "{reason}"),
     "boot_failed": ("critical", "Could not start: {reason}"),

@@ -43,6 +43,7 @@ class Kin:
     row: int  # of the scoreboard; -1 for none
     slot: int  # 0: a mold
     generation: int
+    seat: int = -1  # at which it reads datagrams; -1 for none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +52,15 @@ class Passed:
 
     name: str
     fd: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldGroup:
+    """UDP sockets of one address."""
+
+    key: str  # of the listener's plan
+    sockets: tuple[int, ...]  # descriptors, by seat
+    shared: bool  # all workers read all of them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +90,8 @@ class Handover:
     plan: str = ""  # that the check has made of the configuration; "" before it
     tickets: str = field(default="", repr=False)  # as certificates.encode_tickets writes them
     callers: tuple[Caller, ...] = ()
+    quic_key: str = field(default="", repr=False)  # 64 hexadecimal digits; "": nobody has HTTP/3
+    groups: tuple[HeldGroup, ...] = ()
 
     @property
     def descriptors(self) -> list[int]:
@@ -88,6 +100,7 @@ class Handover:
         fds += [one.channel for one in self.kin]
         fds += [one.fd for one in self.passed]
         fds += [one.fd for one in self.callers]
+        fds += [fd for group in self.groups for fd in group.sockets]
         return [*fds, self.scoreboard]
 
 

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Final
 
 from granian_d.errors import ListenError
 from granian_d.plan import ListenerPlan
-from granian_d.systemd.activation import InheritedSocket, check_listening
+from granian_d.systemd.activation import InheritedSocket, check_listening, is_datagram
 from granian_d.systemd.fdstore import listener_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from granian_d.plan import DaemonPlan
+    from granian_d.supervisor.datagrams import Datagrams
     from granian_d.systemd.fdstore import FdStore
 
 METRICS: Final = "metrics:"  # begins the key of the listener of metrics, which no worker has
@@ -111,6 +112,19 @@ class Listeners:
     def inherited(self) -> tuple[InheritedSocket, ...]:
         """The sockets that the service manager passed."""
         return self._inherited
+
+    def datagrams(self, plan: ListenerPlan) -> list[int]:
+        """Descriptors of the UDP sockets that the service manager passed for a listener."""
+        if plan.kind != "systemd" or not plan.http3:
+            return []
+        named = (s for s in self._inherited if plan.name in ("", s.name))
+        return [s.fd for s in named if is_datagram(s.fd)]
+
+    def unread(self, plan: DaemonPlan) -> list[str]:
+        """Names of the UDP sockets that were passed, and that no listener of a plan reads."""
+        read = {fd for listener in plan.listeners for fd in self.datagrams(listener)}
+        passed = (s for s in self._inherited if s.fd not in read and is_datagram(s.fd))
+        return list(dict.fromkeys(s.name for s in passed))
 
     def adopt(
         self,
@@ -209,9 +223,11 @@ class Listeners:
             self._store.remove(name)
 
     def _open_inherited(self, plan: ListenerPlan) -> tuple[socket.socket, ...]:
-        chosen = [s for s in self._inherited if plan.name in ("", s.name)]
-        if not chosen:
-            raise ListenError(f"{plan.key}: the service manager passed no socket of that name")
+        named = [s for s in self._inherited if plan.name in ("", s.name)]
+        chosen = [s for s in named if not is_datagram(s.fd)]
+        if not chosen and not (named and plan.http3):
+            kind = "stream socket (ListenStream=)" if named else "socket"
+            raise ListenError(f"{plan.key}: the service manager passed no {kind} of that name")
         return tuple(_adopt(s.fd) for s in chosen)
 
     def _open_unix(self, plan: ListenerPlan) -> socket.socket:
@@ -392,12 +408,27 @@ def _refuse_live(path: str) -> None:
     raise ListenError(f"cannot listen on unix:{path}: process {owner} serves on it")
 
 
+def addresses(
+    plan: DaemonPlan, listeners: Listeners, datagrams: Datagrams | None = None
+) -> list[str]:
+    """Where the workers of a plan are to be found, as people write it."""
+    found = []
+    for listener in plan.listeners:
+        sockets = listeners.sockets([listener])
+        if datagrams is not None:
+            sockets += datagrams.sockets(listener)
+        found += [describe(sock, tls=listener.tls) for sock in sockets]
+    return found
+
+
 def describe(sock: socket.socket, *, tls: bool = False) -> str:
-    """The address as people write it: http://127.0.0.1:8000, unix:/run/app.sock."""
+    """The address as people write it: http://127.0.0.1:8000, unix:/run/app.sock; of a UDP socket
+    https://127.0.0.1:8000 (HTTP/3).
+    """
     name = sock.getsockname()
     if sock.family == socket.AF_UNIX:
         text = os.fsdecode(name)
         return "unix:" + ("@" + text[1:] if text.startswith("\0") else text.removesuffix("~"))
     host, port = name[0], name[1]
-    scheme = "https" if tls else "http"
-    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+    url = f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
+    return f"{url} (HTTP/3)" if sock.type == socket.SOCK_DGRAM else url

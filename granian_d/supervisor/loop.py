@@ -315,6 +315,8 @@ class _Loop:
             kind = MoldFailed if number in nursery.molds else WorkerFailed
             yield kind(number, message.reason, message.exit_code)
         elif isinstance(message, Ready | Leaving | Closed) and number in nursery.children:
+            if isinstance(message, Ready):
+                nursery.serves(number)
             yield _EVENTS[type(message)](number)
 
     def _unwatch(self, *fds: int) -> None:

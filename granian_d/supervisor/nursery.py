@@ -11,6 +11,7 @@ import errno
 import os
 import signal
 from collections import defaultdict
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from granian_d.control.channel import Channel, Drain, Fork, Post
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Container
 
+    from granian_d.control.channel import Berth
+    from granian_d.plan import DaemonPlan
     from granian_d.supervisor.os_calls import OsCalls
 
 # What a hasty drain grants an idle connection: nobody will answer its next request anyway, and a
@@ -53,7 +56,14 @@ class _Order(NamedTuple):
     mold: int
     fork: Fork
     channel: Channel  # the worker's end
-    listeners: tuple[socket.socket, ...]
+    sockets: tuple[socket.socket, ...]  # to listen and to read at
+    mailbox: socket.socket | None
+
+    def close(self) -> None:
+        """Let go of what is the worker's alone."""
+        self.channel.close()
+        if self.mailbox is not None:
+            self.mailbox.close()
 
 
 class Nursery:
@@ -116,7 +126,7 @@ class Nursery:
         for sibling in self.everybody().values():
             sibling.close()
         for order in self._orders:
-            order.channel.close()
+            order.close()
 
     @property
     def expecting(self) -> bool:
@@ -134,6 +144,7 @@ class Nursery:
                 self._fork_worker(command)
         except OSError as error:  # no process, descriptor or memory left
             reason = error.strerror or str(error)
+            self._rise(command.worker)
             self._house.news.append(WorkerExited(command.worker, f"a failed fork ({reason})"))
 
     def start_mold(self, command: StartMold) -> None:
@@ -160,40 +171,66 @@ class Nursery:
 
     def _fork(self, number: int, slot: int, generation: int, row: int) -> Child:
         plan, listeners, contexts = self._house.supplies(generation)
-        ours, theirs = Channel.pair()
         master_pid = self._house.master_pid
+        ours, theirs = Channel.pair()
         post = Post(number, slot, generation, row, master_pid, theirs, listeners, contexts)
+        berth = None
 
         def live() -> int:
             ours.close()
-            return self._house.live(plan, post)
+            return self._house.live(plan, post._replace(berth=berth))
 
         try:
+            berth = self._berth(number, slot, plan)
             pid, pidfd = child.fork(live)
         except OSError:
             ours.close()
             raise
         finally:
             theirs.close()
+            if berth is not None:
+                berth.mailbox.close()
         self.pids[number] = pid
         return Child(pid, pidfd, ours, row, slot, generation)
+
+    def _berth(self, number: int, slot: int, plan: DaemonPlan) -> Berth | None:
+        """Where a worker reads datagrams, or for a mold what its workers' berths are like.
+
+        Raises:
+            OSError: a socket cannot be had.
+        """
+        datagrams = self._house.datagrams
+        if datagrams is None:
+            return None
+        return datagrams.pattern(plan) if slot == MOLD_SLOT else datagrams.sit(number, plan)
+
+    def _rise(self, number: int) -> None:
+        """A worker has gone, or will not be: nobody sits at its berth."""
+        if self._house.datagrams is not None:
+            self._house.datagrams.rise(number)
 
     def _order(self, command: Spawn) -> None:
         """Have a mold fork a worker."""
         if command.mold not in self.molds:
             raise OSError(errno.ESRCH, "its mold has gone")
         number, slot, generation = command.worker, command.slot, command.generation
-        _, listening, _ = self._house.supplies(generation)
-        ours, theirs = Channel.pair()
-        try:
+        plan, listening, _ = self._house.supplies(generation)
+        with ExitStack() as undo:
+            ours, theirs = Channel.pair()
+            undo.callback(ours.close)
+            undo.callback(theirs.close)
             row = self._house.scoreboard.take(slot, generation)
-        except OSError:
-            ours.close()
-            theirs.close()
-            raise
+            undo.callback(self._house.scoreboard.release, row)
+            berth = self._berth(number, slot, plan)
+            undo.pop_all()
         self.children[number] = Child(UNBORN, -1, ours, row, slot, generation)
-        listeners = tuple(sock for _, sock in listening)
-        self._orders.append(_Order(command.mold, Fork(number, slot, row), theirs, listeners))
+        sockets = tuple(sock for _, sock in listening)
+        order = Fork(number, slot, row)
+        if berth is not None:
+            order = order._replace(seat=berth.seat)
+            sockets += (*(sock for _, sock, _ in berth.sockets), berth.mailbox)
+        mailbox = berth.mailbox if berth is not None else None
+        self._orders.append(_Order(command.mold, order, theirs, sockets, mailbox))
         self._send_orders(command.mold)
 
     def _send_orders(self, number: int) -> None:
@@ -211,10 +248,10 @@ class Nursery:
             self._orders.remove(order)
             worker = order.fork.worker
             if mold is not None and worker in self.children and worker not in self._doomed:
-                fds = [order.channel.fileno(), *(sock.fileno() for sock in order.listeners)]
+                fds = [order.channel.fileno(), *(sock.fileno() for sock in order.sockets)]
                 if mold.channel.send(order.fork, fds):
                     under_way.add(worker)
-            order.channel.close()
+            order.close()
 
     def _stop_expecting(self, number: int) -> None:
         """A worker has been born, or will not be: its mold may have the next order."""
@@ -253,6 +290,11 @@ class Nursery:
         self._house.scoreboard.row(born.row)[PID] = born.pid
         self._house.report(Report("worker_spawned", {"worker": born.slot, "pid": born.pid}))
 
+    def serves(self, number: int) -> None:
+        """A worker is ready."""
+        if self._house.datagrams is not None:
+            self._house.datagrams.join(number)
+
     def become_mold(self, number: int) -> bool:
         """A worker says that it is a mold now, if it should. False: nobody has ever told it to."""
         if number in self.molds:
@@ -260,6 +302,7 @@ class Nursery:
         if self._heirs.get(number):
             heir = self.children.pop(number)
             self._house.scoreboard.release(heir.row)
+            self._rise(number)
             self.molds[number] = heir._replace(row=NO_ROW, slot=MOLD_SLOT)
         return number in self._heirs
 
@@ -267,6 +310,8 @@ class Nursery:
 
     def drain(self, command: DrainWorker) -> None:
         """Tell a worker to finish, and to leave or to become a mold."""
+        if self._house.datagrams is not None:
+            self._house.datagrams.leave(command.worker)  # first: what is new is not for it
         if command.heir or command.worker in self._heirs:
             self._heirs[command.worker] = command.heir
         idle_s = HASTY_IDLE_S if command.hasty else None
@@ -313,5 +358,6 @@ class Nursery:
         self._house.tell_what_it_held(gone)
         gone.close()
         self._house.scoreboard.release(gone.row)
+        self._rise(number)
         self._stop_expecting(number)
         return WorkerExited(number, how, gone.pid)

@@ -7,6 +7,7 @@ import gc
 import os
 import signal
 import time
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from granian_d.control.channel import Renew, Reopen, sealed_memory
@@ -14,7 +15,7 @@ from granian_d.control.channel import Trim as TrimOrder
 from granian_d.errors import DaemonError, ListenError
 from granian_d.observe.scoreboard import ACTIVE, HEALTHS, LAST_NS
 from granian_d.supervisor import child, pid_file, tally
-from granian_d.supervisor.listeners import Listeners, all_of, describe
+from granian_d.supervisor.listeners import Listeners, addresses, all_of
 from granian_d.supervisor.nursery import MOLD_SLOT, Nursery
 from granian_d.supervisor.safekeeping import Safekeeping
 from granian_d.supervisor.upgrade import Upgrader
@@ -47,16 +48,19 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from granian_d.control.channel import Post
+    from granian_d.control.channel import Berth, Post
     from granian_d.plan import DaemonPlan, ListenerPlan
     from granian_d.supervisor.certificates import Certificates, Renewal
     from granian_d.supervisor.child import Child, PlannerProcess
+    from granian_d.supervisor.datagrams import Datagrams
     from granian_d.supervisor.exporter import Exporter
     from granian_d.supervisor.launch import Launch
     from granian_d.supervisor.reception import Reception
     from granian_d.supervisor.watcher import Watcher
 
     Supplies = tuple[DaemonPlan, tuple[tuple[ListenerPlan, socket.socket], ...], object]
+
+DATAGRAMS: Final = "granian_d.supervisor.datagrams"  # only a plan with HTTP/3 has a use for it
 
 
 class OsCalls:
@@ -70,6 +74,7 @@ class OsCalls:
         self.safekeeping = Safekeeping(launch.store)
         self.upgrader = Upgrader(self)
         self.certificates: Certificates | None = None  # until a plan has TLS
+        self.datagrams: Datagrams | None = None  # until a plan has HTTP/3
         self.reception: Reception | None = None  # where a plan has a control socket
         self.exporter: Exporter | None = None  # since a plan has metrics
         self.watcher: Watcher | None = None  # where a plan has files watched
@@ -142,6 +147,7 @@ class OsCalls:
         try:
             self.runtime.open_logs(plan)
             self.listeners.open(all_of(plan))
+            self._open_datagrams(plan)
             self.adopt_certificates(plan)
             self.runtime.before_workers(first=first)
         except DaemonError:
@@ -158,8 +164,21 @@ class OsCalls:
             self.runtime.warm(plan)
             self.safekeeping.begin(self.scoreboard)
             self.report(Report("starting", {"version": plan.version, "pid": self.master_pid}))
-            self._report_listening(plan)
+            for address in addresses(plan, self.listeners, self.datagrams):
+                self.report(Report("listening", {"address": address}))
             self.mind_watcher()
+
+    def _open_datagrams(self, plan: DaemonPlan) -> None:
+        """Open the UDP sockets of a plan.
+
+        Raises:
+            ListenError: one of them cannot be had; nothing has changed.
+        """
+        for name in self.listeners.unread(plan):
+            self.report(Report("datagrams_unread", {"name": name}))
+        if plan.quic is not None:
+            self.datagrams = self.datagrams or import_module(DATAGRAMS).begin(self)
+            self.datagrams.open(plan)
 
     def open_reception(self, path: str, waiting: Iterable[tuple[int, int]] = ()) -> None:
         """Listen to granianctl; where the socket cannot be had, serve on without it.
@@ -297,10 +316,11 @@ class OsCalls:
 
     def live(self, plan: DaemonPlan, post: Post) -> int:
         """In a child: be what the post says."""
-        self.let_go(() if post.slot == MOLD_SLOT else plan.listeners)
+        mold = post.slot == MOLD_SLOT
+        self.let_go(() if mold else plan.listeners, None if mold else post.berth)
         return self.runtime.serve(plan, post)
 
-    def let_go(self, listeners: Sequence[ListenerPlan]) -> None:
+    def let_go(self, listeners: Sequence[ListenerPlan], berth: Berth | None = None) -> None:
         """In a child: let go of everything that is the master's, but for these listeners."""
         self._on_fork()
         self.nursery.let_go()
@@ -311,6 +331,8 @@ class OsCalls:
         self.notifier.close()
         self.safekeeping.close()
         self.listeners.close_others(listeners)
+        if self.datagrams is not None:
+            self.datagrams.let_go(berth)
         for planner in self.planners:
             planner.close()
         if self.watcher is not None:
@@ -360,6 +382,8 @@ class OsCalls:
         plan = self.plans[generation]
         self.plans = {generation: plan}
         self.listeners.retain(listener.key for listener in all_of(plan))
+        if self.datagrams is not None:
+            self.datagrams.retain(plan)
         self.export_metrics(plan)
         if self.certificates is not None:
             self.certificates.retain(plan.tls)
@@ -409,14 +433,10 @@ class OsCalls:
         if self.reception is not None:
             self.reception.tell(command.event, fields)
 
-    def _report_listening(self, plan: DaemonPlan) -> None:
-        for listener in plan.listeners:
-            for sock in self.listeners.sockets([listener]):
-                address = describe(sock, tls=listener.tls)
-                self.report(Report("listening", {"address": address}))
-
     def _exit(self, command: Exit) -> None:
         self.listeners.leave()
+        if self.datagrams is not None:
+            self.datagrams.close()
         if self.exporter is not None:
             self.exporter.end()
         self.safekeeping.flush()

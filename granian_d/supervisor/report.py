@@ -15,7 +15,7 @@ from granian_d.engine.choose import resolve
 from granian_d.observe import scoreboard as columns
 from granian_d.observe.footprint import footprint
 from granian_d.supervisor.child import UNBORN
-from granian_d.supervisor.listeners import describe as address_of
+from granian_d.supervisor.listeners import addresses
 
 if TYPE_CHECKING:
     from granian_d.observe.scoreboard import Row, Scoreboard
@@ -154,13 +154,7 @@ def _totals(board: Scoreboard, rows: list[int]) -> dict[str, Any]:
 
 
 def _listeners(plan: DaemonPlan | None, hands: OsCalls) -> list[str]:
-    if plan is None:
-        return []
-    return [
-        address_of(sock, tls=listener.tls)
-        for listener in plan.listeners
-        for sock in hands.listeners.sockets([listener])
-    ]
+    return addresses(plan, hands.listeners, hands.datagrams) if plan is not None else []
 
 
 def _metrics(hands: OsCalls) -> dict[str, Any] | None:

@@ -1,5 +1,6 @@
 """What the service manager keeps for us beside the listeners: the scoreboard, so that counts go on
-over a restart, and the key of session tickets, so that sessions do.
+over a restart; the key of session tickets, so that sessions do; that of QUIC, so that clients whose
+connections are lost can be told.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ import os
 from typing import TYPE_CHECKING
 
 from granian_d.control.channel import sealed_memory
-from granian_d.systemd.fdstore import SCOREBOARD, TICKETS
+from granian_d.systemd.fdstore import QUIC_KEY, SCOREBOARD, TICKETS
 
 if TYPE_CHECKING:
     from granian_d.observe.scoreboard import Scoreboard
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from granian_d.systemd.fdstore import FdStore
 
 MOST_TICKET_BYTES = 1024
+MOST_KEY_BYTES = 64
 
 
 class Safekeeping:
@@ -69,6 +71,25 @@ class Safekeeping:
         fd = sealed_memory(encode_tickets(tickets))
         self._store.put(TICKETS, fd, replace=True)
         os.close(fd)
+
+    def take_quic_key(self) -> bytes:
+        """That of the program before this one; b"" where there is none."""
+        stored = self._store.take(QUIC_KEY)
+        if stored is None:
+            return b""
+        try:
+            return os.pread(stored.fd, MOST_KEY_BYTES, 0)
+        except OSError:  # it is no file: somebody else's, as above
+            return b""
+        finally:
+            os.close(stored.fd)
+
+    def keep_quic_key(self, key: bytes) -> None:
+        """Have this one kept."""
+        if self._store.exists:
+            fd = sealed_memory(key)
+            self._store.put(QUIC_KEY, fd, replace=True)
+            os.close(fd)
 
     def flush(self) -> None:
         """Tell the manager what it did not take before."""

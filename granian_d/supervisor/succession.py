@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from granian_d import __version__
@@ -17,6 +18,7 @@ from granian_d.supervisor import handover as handovers
 from granian_d.supervisor.child import UNBORN, Child
 from granian_d.supervisor.listeners import all_of
 from granian_d.supervisor.nursery import NO_ROW
+from granian_d.supervisor.os_calls import DATAGRAMS
 from granian_d.supervisor.vocabulary import MoldExited, Report, WorkerExited
 from granian_d.systemd.activation import InheritedSocket
 
@@ -77,6 +79,8 @@ def adopt(hands: OsCalls, handover: Handover) -> list[WorkerExited | MoldExited]
     hands.listeners.adopt(held, handover.inodes)
     hands.pid_file = handover.pid_file
     _adopt_tickets(hands, handover.tickets.encode("ascii"))
+    if handover.quic_key:
+        hands.datagrams = import_module(DATAGRAMS).resume(hands, handover)
     for one in handover.kin:
         _adopt_child(hands, one, handover)
     for generation, plan in sorted(handovers.plans_of(handover).items()):
@@ -121,6 +125,9 @@ def _adopt_child(hands: OsCalls, one: Kin, handover: Handover) -> None:
         heir=worker is not None and worker.heir,
         mold=worker.mold if worker is not None else 0,
     )
+    if hands.datagrams is not None and one.seat >= 0:
+        takes = worker is not None and worker.state == "ready"
+        hands.datagrams.resume(one.number, one.seat, takes=takes)
 
 
 def _adopt_plan(hands: OsCalls, generation: int, plan: DaemonPlan) -> None:

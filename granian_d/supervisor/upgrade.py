@@ -24,11 +24,11 @@ from granian_d.errors import DaemonError
 from granian_d.observe.scoreboard import BEAT_NS
 from granian_d.plan import encode
 from granian_d.supervisor import child, handover
-from granian_d.supervisor.handover import FORMAT, VARIABLE, Caller, Handover, Kin, Passed
+from granian_d.supervisor.handover import FORMAT, VARIABLE, Caller, Handover, HeldGroup, Kin, Passed
 from granian_d.supervisor.vocabulary import CheckPassed, UpgradeFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from granian_d.supervisor.child import Child, PlannerProcess
     from granian_d.supervisor.os_calls import OsCalls
@@ -143,7 +143,9 @@ class Upgrader:
             pid=os.getpid(),
             roster=roster,
             generation=generation,
-            kin=tuple(_kin(number, one) for number, one in hands.nursery.everybody().items()),
+            kin=tuple(
+                _kin(hands, number, one) for number, one in hands.nursery.everybody().items()
+            ),
             plans={number: encode(plan) for number, plan in hands.plans.items()},
             listeners={key: tuple(sock.fileno() for sock in socks) for key, socks in held},
             inodes=dict(listeners.inodes()),
@@ -153,10 +155,12 @@ class Upgrader:
             plan=self._plan,
             tickets=_tickets(hands).decode("ascii"),
             callers=tuple(Caller(fd=fd, change=change) for fd, change in waiting),
+            quic_key=hands.datagrams.key.hex() if hands.datagrams is not None else "",
+            groups=tuple(_groups(hands)),
         )
 
 
-def _kin(number: int, one: Child) -> Kin:
+def _kin(hands: OsCalls, number: int, one: Child) -> Kin:
     return Kin(
         number=number,
         pid=one.pid,
@@ -164,7 +168,16 @@ def _kin(number: int, one: Child) -> Kin:
         row=one.row,
         slot=one.slot,
         generation=one.generation,
+        seat=hands.datagrams.seat(number) if hands.datagrams is not None else -1,
     )
+
+
+def _groups(hands: OsCalls) -> Iterator[HeldGroup]:
+    held = hands.datagrams.held() if hands.datagrams is not None else {}
+    for key, groups in held.items():
+        for group in groups:
+            fds = tuple(sock.fileno() for sock in group.sockets)
+            yield HeldGroup(key=key, sockets=fds, shared=group.shared)
 
 
 def _tickets(hands: OsCalls) -> bytes:

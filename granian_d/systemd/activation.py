@@ -18,7 +18,8 @@ VARIABLES: Final = ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "LISTEN_PIDFDI
 
 
 class InheritedSocket(NamedTuple):
-    """A listening stream socket that the manager opened: its FileDescriptorName= and descriptor.
+    """A listening stream socket, or a datagram socket, that the manager opened: its
+    FileDescriptorName= and descriptor.
 
     Or, by its name (fdstore.is_stored), what it has kept for us; that may be anything.
     """
@@ -31,8 +32,8 @@ def take_sockets(environ: MutableMapping[str, str], pid: int) -> tuple[Inherited
     """The sockets passed to this process; forgets the variables, so that no child believes them.
 
     Raises:
-        ListenError: the variables contradict themselves, or a descriptor of a socket unit is not
-            a listening stream socket.
+        ListenError: the variables contradict themselves, or a descriptor of a socket unit is
+            neither a listening stream socket nor one for datagrams.
     """
     given = {name: environ.pop(name, "") for name in VARIABLES}
     if not given["LISTEN_FDS"] or given["LISTEN_PID"] != str(pid):
@@ -46,7 +47,7 @@ def take_sockets(environ: MutableMapping[str, str], pid: int) -> tuple[Inherited
     if len(names) != count:
         raise ListenError(f"LISTEN_FDNAMES names {len(names)} sockets, LISTEN_FDS passes {count}")
     for fd, name in enumerate(names, FIRST_FD):
-        if not is_stored(name):
+        if not is_stored(name) and not is_datagram(fd):
             check_listening(fd, f"socket {fd - FIRST_FD + 1} passed by the service manager")
         os.set_inheritable(fd, False)
     return tuple(InheritedSocket(name, FIRST_FD + index) for index, name in enumerate(names))
@@ -58,6 +59,16 @@ def _is_mine(pidfdid: str) -> bool:
     from granian_d.systemd import pidfd  # noqa: PLC0415 - systemd 259 and later give one
 
     return pidfd.names_me(int(pidfdid))
+
+
+def is_datagram(fd: int) -> bool:
+    """Whether it is a UDP socket (ListenDatagram=)."""
+    try:
+        with socket.socket(fileno=os.dup(fd)) as probe:
+            inet = probe.family in (socket.AF_INET, socket.AF_INET6)
+            return inet and probe.type == socket.SOCK_DGRAM
+    except OSError:
+        return False
 
 
 def check_listening(fd: int, what: str) -> None:

@@ -22,6 +22,7 @@ NAMELESS: Final = "stored"  # what systemd calls a stored descriptor that was gi
 LONGEST_NAME: Final = 255  # FDNAME_MAX of systemd
 SCOREBOARD: Final = PREFIX + "scoreboard"
 TICKETS: Final = PREFIX + "tickets"
+QUIC_KEY: Final = PREFIX + "quic"
 
 # Printable ASCII but ":" is allowed by systemd; "%" escapes, "@" begins what we add.
 _PLAIN: Final = frozenset(map(chr, range(0x21, 0x7F))) - frozenset(':%@"\\')

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from granian_d.control.channel import (
     ORDER_FDS,
+    Berth,
     Born,
     Channel,
     Drain,
@@ -131,8 +132,8 @@ class Mold:
         mold = self._post
         mold.channel.close()
         entries = [entry for entry, _ in mold.listeners]
-        end, *listening = [socket.socket(fileno=fd) for fd in fds]
-        for sock in listening:
+        end, *sockets = [socket.socket(fileno=fd) for fd in fds]
+        for sock in sockets:
             sock.setblocking(False)
         channel = Channel(end)
         _wait_for(mold.master_pid)
@@ -144,9 +145,21 @@ class Mold:
             slot=order.slot,
             row=order.row,
             channel=channel,
-            listeners=tuple(zip(entries, listening, strict=True)),
+            listeners=tuple(zip(entries, sockets[: len(entries)], strict=True)),
             contexts=self._contexts,
+            berth=_berth(mold.berth, order.seat, sockets[len(entries) :]),
         )
+
+
+def _berth(pattern: Berth | None, seat: int, sockets: Sequence[socket.socket]) -> Berth | None:
+    """That of a worker; `pattern` tells what each socket is for."""
+    if pattern is None or not sockets:
+        return None
+    *reading, mailbox = sockets
+    kinds = [(entry, shared) for entry, _, shared in pattern.sockets]
+    mine = zip(kinds, reading, strict=True)
+    named = tuple((entry, sock, shared) for (entry, shared), sock in mine)
+    return pattern._replace(seat=seat, sockets=named, mailbox=mailbox)
 
 
 def settle(desk: Desk, known: Container[str]) -> None:

@@ -34,6 +34,7 @@ def hands():
         scoreboard=board,
         listeners=Listeners(()),
         exporter=None,
+        datagrams=None,
     )
     os.close(board.fd)
 
