@@ -28,7 +28,7 @@ class Path(NamedTuple):
 
     Attributes:
         peer: the address that it came from, as the socket module has it.
-        local: the address that it was sent to, "" where the socket is bound to just one.
+        local: the address that it was sent to, "" where that is the one the socket is bound to.
     """
 
     peer: tuple[Any, ...]
@@ -56,6 +56,7 @@ class QuicTerms(NamedTuple):
     Attributes:
         seat: of the worker; see engine.connection_ids.
         generation: of the worker.
+        server: (address, port) that the socket is bound to.
         key: the daemon's QUIC key.
         credentials: for connections to come.
         handshake_timeout_s: from the first datagram of a connection.
@@ -66,6 +67,7 @@ class QuicTerms(NamedTuple):
 
     seat: int
     generation: int
+    server: tuple[str, int]
     key: bytes
     credentials: Credentials
     handshake_timeout_s: float

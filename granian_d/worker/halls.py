@@ -67,6 +67,7 @@ class Halls:
         ]
         make = choose_hall()
         terms = QuicTerms(
+            server=("", 0),
             seat=berth.seat,
             generation=generation,
             key=berth.key,
@@ -76,8 +77,9 @@ class Halls:
             early_data=plan.quic.early_data,
             idle_timeout_s=plan.quic.idle_timeout_s,
         )
-        for one in self._sockets:
-            one.hall = make(one, terms, service, plan.worker.limits, deadlines.clock)
+        for one, (_, sock, _) in zip(self._sockets, berth.sockets, strict=True):
+            own = terms._replace(server=sock.getsockname()[:2])
+            one.hall = make(one, own, service, plan.worker.limits, deadlines.clock)
 
     def join(self, streams: Connections) -> Connections:
         """The connections of the halls together with those that have a socket each."""

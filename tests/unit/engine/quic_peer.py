@@ -122,7 +122,8 @@ class Server:
         self.asked = False
         self._maker = maker
         facts = {"handshake_timeout_s": 5.0, "retry_above": 1000, "early_data": False}
-        facts |= {"idle_timeout_s": 30.0, "seat": seat, "generation": 1, "key": KEY} | terms
+        facts |= {"idle_timeout_s": 30.0, "seat": seat, "generation": 1, "key": KEY}
+        facts |= {"server": ("192.0.2.1", 443)} | terms
         self.hall = QuicHall(
             self,
             QuicTerms(credentials=certs or credentials(), **facts),

@@ -98,6 +98,7 @@ class Setup(NamedTuple):
         names: certificates.
         tickets: of sessions.
         streams: bidirectional ones that a peer may have at once.
+        server: (address, port) that the socket is bound to.
     """
 
     configuration: QuicConfiguration
@@ -105,6 +106,7 @@ class Setup(NamedTuple):
     names: ServerNames[Pair]
     tickets: Tickets
     streams: int
+    server: tuple[str, int]
 
 
 def configure(limits: Http3Limits, pair: Pair, idle_timeout_s: float) -> QuicConfiguration:

@@ -57,7 +57,7 @@ class Keeper(Protocol):
         """It has something to send: have it flushed."""
 
     def admit(self, guest: Guest) -> LinkEndpoint:
-        """Make what speaks on it, and tell the worker of the connection."""
+        """Make what speaks on it."""
 
 
 class Guest:
@@ -90,6 +90,7 @@ class Guest:
         "_patience_s",
         "_patience_until",
         "_proven",
+        "_server",
         "alarm",
         "endpoint",
         "failure",
@@ -110,6 +111,7 @@ class Guest:
     ) -> None:
         self._keeper = keeper
         self._path = path
+        self._server = setup.server
         self._patience_until, self._patience_s = patience
         self._proven = ids[1] is not None  # a Retry has shown that the address is the peer's
         self._heard = 0.0
@@ -121,7 +123,7 @@ class Guest:
         self.failure = ""
         self.endpoint: LinkEndpoint | None = None
         self.quic = StreamingConnection(setup, *ids, self._adopt)
-        self.link = QuicLink(self, self.quic, peer_of(path, None))
+        self.link = QuicLink(self, self.quic, peer_of(path, self._server, None))
         self._adopt(ids[1] or ids[0])
 
     # --- asked by the worker (engine.datagrams.LinkedConnection) -----------------------------
@@ -290,7 +292,7 @@ class Guest:
         path = self.quic.proven_path()
         if path is not None and path != self._path:
             self._path = path
-            self.link.peer = peer_of(path, self.link.peer.tls)
+            self.link.peer = peer_of(path, self._server, self.link.peer.tls)
 
     def _tell(self) -> None:
         """Tell HTTP/3 what has come."""
@@ -331,11 +333,11 @@ class Guest:
         """Let HTTP/3 speak."""
         if self.endpoint is None and not self.quic.has_ended:
             facts = self.quic.tls.facts()
-            self.link.peer = peer_of(self._path, facts)
+            self.link.peer = peer_of(self._path, self._server, facts)
             self.endpoint = self._keeper.admit(self)
 
 
-def peer_of(path: Path, facts: TlsFacts | None) -> Peer:
-    """The two ends of a path."""
+def peer_of(path: Path, server: tuple[str, int], facts: TlsFacts | None) -> Peer:
+    """The two ends of a path, of a socket that is bound to `server`."""
     host, port, *_ = path.peer
-    return Peer((host, port), (path.local, None), "https", facts)
+    return Peer((host, port), (path.local or server[0], server[1]), "https", facts)

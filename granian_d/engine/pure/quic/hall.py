@@ -182,8 +182,7 @@ class QuicHall:
             self.wire.soon()
 
     def admit(self, guest: Guest) -> LinkEndpoint:
-        """Let HTTP/3 speak on a connection, of which the worker hears now."""
-        self.wire.opened(guest)
+        """Let HTTP/3 speak on a connection."""
         endpoint = self._maker(guest.link, self._service, self._limits, self._clock)
         if self._leave is not None:
             endpoint.drain(self._leave)
@@ -241,11 +240,14 @@ class QuicHall:
         if guest.is_silent:  # it only looked like a first packet
             self._shaking.discard(guest)
             self._forget_all(guest)
+        else:  # a worker that drains waits for handshakes, too
+            self.wire.opened(guest)
 
     def _refuse(self, path: Path, header: FirstHeader, code: QuicErrorCode, now: float) -> None:
         if self._allowance.take(now):
             self.wire.send(path, [stateless.refuse(header, self._issuer.new_id(), code)])
-            self.wire.failed(peer_of(path, None), code.name.lower().replace("_", " "))
+            peer = peer_of(path, self._terms.server, None)
+            self.wire.failed(peer, code.name.lower().replace("_", " "))
 
     def _answer(self, path: Path, answer: bytes | None, now: float) -> None:
         if answer is not None and self._allowance.take(now):
@@ -264,6 +266,7 @@ class QuicHall:
             names=names,
             tickets=Tickets(credentials, early),
             streams=limits.streams,
+            server=terms.server,
         )
 
     def _guests(self) -> list[Guest]:
@@ -295,9 +298,8 @@ class QuicHall:
         if guest in self._shaking:
             self._shaking.discard(guest)
             self.wire.failed(guest.link.peer, guest.reason())
-        if guest.endpoint is not None:
-            guest.lose()
-            self.wire.closed(guest)
+        guest.lose()
+        self.wire.closed(guest)
 
     def _forget_all(self, member: Guest | Farewell) -> None:
         for connection_id in member.ids:
