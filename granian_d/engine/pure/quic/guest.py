@@ -217,9 +217,8 @@ class Guest:
         for _ in range(_ROUNDS):
             self.touched = False
             packets = quic.datagrams_to_send(now)
-            if not packets:
-                break
-            self._send(packets)
+            if packets:
+                self._send(packets)
             if self.endpoint is None or quic.has_ended:
                 break
             self.endpoint.feed_room()

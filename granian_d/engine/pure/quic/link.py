@@ -54,6 +54,10 @@ class QuicLink:
         """Octets that were queued and are in no packet yet."""
         return self._quic.unsent_bytes(stream_id)
 
+    def queued_bytes(self) -> int:
+        """Octets of all streams that the peer has not acknowledged."""
+        return self._quic.queued_bytes()
+
     def consumed(self, stream_id: int, count: int) -> None:
         """Give window back."""
         if self._quic.give_back(stream_id, count):
