@@ -37,6 +37,8 @@ from granian_d.engine.pure.quic.tickets import Promise
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from aioquic.quic.packet_builder import QuicDeliveryState
+
     from granian_d.engine.datagrams import QuicTerms
     from granian_d.engine.pure.quic.certificates import Pair
     from granian_d.engine.pure.quic.tickets import Tickets
@@ -192,6 +194,7 @@ class Connection(QuicConnection):
         self._logger = self._loss._logger = _SILENCE  # noqa: SLF001 - see the head of this file
         self._setup = setup
         self._adopt = adopt
+        self._ids_pending = False  # there are some that the peer has to be told
         first = setup.issuer.issue(0, sent=True)
         self._host_cids = [first]
         self.host_cid = self._local_initial_source_connection_id = first.cid
@@ -234,6 +237,13 @@ class Connection(QuicConnection):
             self._host_cids.append(fresh)
             self._adopt(fresh.cid)
             self._host_cid_seq += 1
+            self._ids_pending = True
+
+    def _on_new_connection_id_delivery(
+        self, delivery: QuicDeliveryState, connection_id: QuicConnectionId
+    ) -> None:
+        super()._on_new_connection_id_delivery(delivery, connection_id)
+        self._ids_pending |= not connection_id.was_sent
 
     # --- its life -----------------------------
 

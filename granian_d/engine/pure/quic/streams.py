@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 # We may take 25 ms for an ACK, says our transport parameter (RFC 9000 18.2), and timers are late.
 ACK_DELAY_S: Final = 0.02
+_ONE_RTT: Final = tls.Epoch.ONE_RTT
 _HAS_OFFSET, _HAS_LENGTH, _IS_LAST = 4, 2, 1  # bits of a STREAM frame's type (RFC 9000 19.8)
 _ACKED: Final = QuicDeliveryState.ACKED
 # Of a STREAM frame: type, stream, offset, length and a few octets. With less room a packet is full.
@@ -206,44 +207,70 @@ class StreamingConnection(Connection):
         self._ready.update(self._stalled)
         self._stalled.clear()
 
-    # --- packets -----------------------------
+    # --- packets -------------------------------------------------------------------------------
+
+    def datagrams_to_send(self, now: float) -> list[tuple[bytes, Any]]:
+        """Packets, if there is anything to be said; most of what comes asks for nothing."""
+        if self._handshake_confirmed and not self._close_pending and len(self._network_paths) == 1:
+            ack_at = self._spaces[_ONE_RTT].ack_at
+            if (ack_at is None or ack_at > now) and not self._has_output():
+                return []
+        return super().datagrams_to_send(now)
 
     def _write_application(
         self, builder: QuicPacketBuilder, network_path: QuicNetworkPath, now: float
     ) -> None:
         """Write 1-RTT packets, as many as there is need, window and room for."""
-        crypto = self._cryptos[tls.Epoch.ONE_RTT]
+        crypto, space = self._cryptos[_ONE_RTT], self._spaces[_ONE_RTT]
         if not crypto.send.is_valid():
             return
-        space = self._spaces[tls.Epoch.ONE_RTT]
+        pacer = self._loss._pacer  # noqa: SLF001 - the library asks it here, too
         while True:
             ack_at = NEVER if space.ack_at is None else space.ack_at
+            has_output = self._has_output()
             if ack_at > now:  # an ACK is not paced (RFC 9002 7.7)
-                self._pacing_at = self._loss._pacer.next_send_time(now=now)  # noqa: SLF001 - as it does
+                if not has_output:
+                    return
+                self._pacing_at = pacer.next_send_time(now=now)
                 if self._pacing_at is not None:
                     return
             builder.start_packet(QuicPacketType.ONE_RTT, crypto)
-            if ack_at <= now or (ack_at < NEVER and self._has_output(network_path)):
+            if ack_at < NEVER:
                 self._write_ack_frame(builder, space, now)
-            if self._handshake_complete:
-                self._write_signals(builder, network_path, now)
-                self._write_limits(builder)
-            self._write_probes(builder, space)
-            self._write_streams(builder)
+            if has_output:
+                if self._handshake_complete:
+                    self._write_signals(builder, network_path, now)
+                    self._write_limits(builder)
+                self._write_probes(builder, space)
+                self._write_streams(builder)
             if builder.packet_is_empty:
                 return
-            self._loss._pacer.update_after_send(now=now)  # noqa: SLF001 - as it does
+            pacer.update_after_send(now=now)
 
-    def _has_output(self, network_path: QuicNetworkPath) -> bool:
-        """Whether something besides an ACK is likely to leave."""
+    def _has_output(self) -> bool:
+        """Whether something besides an ACK wants to leave."""
+        path, data = self._network_paths[0], self._local_max_data
         return bool(
             self._ready
             or self._credited
             or self._probe_pending
             or self._ping_pending
+            or self._retire_connection_ids
+            or path.remote_challenges
+            or not (path.is_validated or path.local_challenge_sent)
             or self._handshake_done_pending
-            or network_path.remote_challenges
+            or self._ids_pending
+            or self._streams_blocked_pending
+            or data.value - data.sent >= self._window // 2
+            or self._wants_told(self._local_max_streams_bidi)
+            or self._wants_told(self._local_max_streams_uni)
+            or not self._crypto_streams[_ONE_RTT].sender.buffer_is_empty
         )
+
+    @staticmethod
+    def _wants_told(limit: Any) -> bool:
+        """Whether fewer streams are left to the peer than it would be given."""
+        return bool(limit.value - limit.sent > limit.sent - limit.used)
 
     def _write_signals(
         self, builder: QuicPacketBuilder, network_path: QuicNetworkPath, now: float
@@ -261,9 +288,11 @@ class StreamingConnection(Connection):
         while network_path.remote_challenges:
             self._write_path_response_frame(builder, network_path.remote_challenges[0])
             network_path.remote_challenges.popleft()
-        for connection_id in self._host_cids:
-            if not connection_id.was_sent:
-                self._write_new_connection_id_frame(builder, connection_id)
+        if self._ids_pending:
+            for connection_id in self._host_cids:
+                if not connection_id.was_sent:
+                    self._write_new_connection_id_frame(builder, connection_id)
+            self._ids_pending = False
         while self._retire_connection_ids:
             self._write_retire_connection_id_frame(builder, self._retire_connection_ids[0])
             self._retire_connection_ids.pop(0)
@@ -279,7 +308,7 @@ class StreamingConnection(Connection):
         if data.value - data.sent >= self._window // 2:
             self._write_limit(builder, data)
         for limit in (self._local_max_streams_bidi, self._local_max_streams_uni):
-            if limit.value - limit.sent > limit.sent - limit.used:
+            if self._wants_told(limit):
                 self._write_limit(builder, limit)
         while self._credited:
             stream = next(iter(self._credited))
@@ -317,7 +346,7 @@ class StreamingConnection(Connection):
         if self._probe_pending:
             self._write_ping_frame(builder)
             self._probe_pending = False
-        stream = self._crypto_streams[tls.Epoch.ONE_RTT]
+        stream = self._crypto_streams[_ONE_RTT]
         if not stream.sender.buffer_is_empty:
             self._write_crypto_frame(builder=builder, space=space, stream=stream)
 
