@@ -26,7 +26,7 @@ from aioquic.quic.connection import (
 )
 from aioquic.quic.crypto import CryptoPair
 from aioquic.quic.recovery import QuicPacketSpace
-from aioquic.quic.stream import QuicStream
+from aioquic.quic.stream import QuicStream, QuicStreamSender
 
 from granian_d.engine import connection_ids
 from granian_d.engine.connection_ids import ID_BYTES
@@ -178,6 +178,9 @@ class Connection(QuicConnection):
     """
 
     tls: Handshake
+    _keys: CryptoPair
+    _space: QuicPacketSpace
+    _tail: QuicStreamSender
 
     def __init__(
         self,
@@ -194,6 +197,8 @@ class Connection(QuicConnection):
         self._logger = self._loss._logger = _SILENCE  # noqa: SLF001 - see the head of this file
         self._setup = setup
         self._adopt = adopt
+        handlers = vars(self)["_QuicConnection__frame_handlers"]  # where Python keeps such a name
+        self._handlers = {kind: handler for kind, (handler, _) in handlers.items()}
         self._ids_pending = False  # there are some that the peer has to be told
         first = setup.issuer.issue(0, sent=True)
         self._host_cids = [first]
@@ -229,6 +234,10 @@ class Connection(QuicConnection):
             for epoch in epochs
         }
         self._loss.spaces = list(self._spaces.values())
+        # Those of 1-RTT packets, by name: to look them up takes a call of Enum's, each time.
+        self._keys = self._cryptos[tls.Epoch.ONE_RTT]
+        self._space = self._spaces[tls.Epoch.ONE_RTT]
+        self._tail = self._crypto_streams[tls.Epoch.ONE_RTT].sender
 
     def _replenish_connection_ids(self) -> None:
         """Let the peer have as many ids as it can keep, and we want."""

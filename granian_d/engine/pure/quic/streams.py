@@ -5,8 +5,7 @@ ACK to a packet of its own. Here
 
     a stream is looked at when there is something to be sent on it (`_ready`),
     a window is given back for what was consumed (`_give_back`), and for nothing else,
-    an ACK goes with whatever else leaves; alone it leaves when it is due, or at the second packet
-        that asks for one (RFC 9000 13.2.2).
+    an ACK goes with whatever else leaves; alone it leaves when it is due.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from aioquic.quic.packet import QuicFrameType, QuicPacketType
 from aioquic.quic.packet_builder import QuicDeliveryState
 
 from granian_d.engine.contract import NEVER
-from granian_d.engine.pure.quic.connection import Connection
+from granian_d.engine.pure.quic.reading import ReadingConnection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,14 +40,13 @@ if TYPE_CHECKING:
 
 # We may take 25 ms for an ACK, says our transport parameter (RFC 9000 18.2), and timers are late.
 ACK_DELAY_S: Final = 0.02
-_ONE_RTT: Final = tls.Epoch.ONE_RTT
 _HAS_OFFSET, _HAS_LENGTH, _IS_LAST = 4, 2, 1  # bits of a STREAM frame's type (RFC 9000 19.8)
 _ACKED: Final = QuicDeliveryState.ACKED
 # Of a STREAM frame: type, stream, offset, length and a few octets. With less room a packet is full.
 _LEAST_ROOM: Final = 32
 
 
-class StreamingConnection(Connection):
+class StreamingConnection(ReadingConnection):
     """A connection with its streams; see Connection for the arguments."""
 
     def __init__(
@@ -180,13 +178,6 @@ class StreamingConnection(Connection):
             self._local_max_data.value += stream.receiver.highest_offset - consumed
             self._stream_limit(stream_id).value += 1
 
-    def _get_or_create_stream(self, frame_type: int, stream_id: int) -> QuicStream:
-        stream = self._streams.get(stream_id)
-        if stream is None:
-            stream = super()._get_or_create_stream(frame_type, stream_id)
-            self._streams_queue.clear()  # `_ready` stands for it
-        return stream
-
     def _handle_max_data_frame(
         self, context: QuicReceiveContext, frame_type: int, buf: Buffer
     ) -> None:
@@ -212,7 +203,7 @@ class StreamingConnection(Connection):
     def datagrams_to_send(self, now: float) -> list[tuple[bytes, Any]]:
         """Packets, if there is anything to be said; most of what comes asks for nothing."""
         if self._handshake_confirmed and not self._close_pending and len(self._network_paths) == 1:
-            ack_at = self._spaces[_ONE_RTT].ack_at
+            ack_at = self._space.ack_at
             if (ack_at is None or ack_at > now) and not self._has_output():
                 return []
         return super().datagrams_to_send(now)
@@ -221,7 +212,7 @@ class StreamingConnection(Connection):
         self, builder: QuicPacketBuilder, network_path: QuicNetworkPath, now: float
     ) -> None:
         """Write 1-RTT packets, as many as there is need, window and room for."""
-        crypto, space = self._cryptos[_ONE_RTT], self._spaces[_ONE_RTT]
+        crypto, space = self._keys, self._space
         if not crypto.send.is_valid():
             return
         pacer = self._loss._pacer  # noqa: SLF001 - the library asks it here, too
@@ -264,7 +255,7 @@ class StreamingConnection(Connection):
             or data.value - data.sent >= self._window // 2
             or self._wants_told(self._local_max_streams_bidi)
             or self._wants_told(self._local_max_streams_uni)
-            or not self._crypto_streams[_ONE_RTT].sender.buffer_is_empty
+            or not self._tail.buffer_is_empty
         )
 
     @staticmethod
@@ -346,8 +337,8 @@ class StreamingConnection(Connection):
         if self._probe_pending:
             self._write_ping_frame(builder)
             self._probe_pending = False
-        stream = self._crypto_streams[_ONE_RTT]
-        if not stream.sender.buffer_is_empty:
+        if not self._tail.buffer_is_empty:
+            stream = self._crypto_streams[tls.Epoch.ONE_RTT]
             self._write_crypto_frame(builder=builder, space=space, stream=stream)
 
     def _write_streams(self, builder: QuicPacketBuilder) -> None:
