@@ -405,3 +405,33 @@ def test_the_first_flight_is_small_enough_for_its_header_to_be_read():
     net.run(0.015)
     header = pull_quic_header(Buffer(data=server.sent[0][1]), host_cid_length=12)
     assert connection_ids.owner_of(connection_ids.words_of(KEY), header.source_cid) == (1, 1)
+
+
+@pytest.mark.parametrize("moment", ["feed_stream", "feed_room", "under_way"])
+def test_a_fault_of_ours_costs_one_connection(moment):
+    """And its peer does not have to wait for the end."""
+    net = Net()
+    server = net.server(idle_timeout_s=10.0)
+    victim, other = talk(net, server), talk(net, server)
+
+    def fail(*_):
+        raise ZeroDivisionError
+
+    echo = server.endpoints[0]
+    setattr(echo, moment, fail)
+    server.hall.touch(server.open[1])
+    with pytest.raises(ZeroDivisionError):
+        if moment == "under_way":
+            net.run(8.0)
+        victim.ask(b"hello")
+        net.run(0.1)
+    for _ in range(20):
+        victim.ask(b"are you there?")  # asks again: the first datagrams may be lost
+    net.run(0.1)
+    assert echo.fed[-1] == ("lost",)
+    assert len(server.open) == 1
+    token = victim.quic._peer_cid.stateless_reset_token
+    assert any(sent.endswith(token) for _, sent in server.sent)
+    stream = other.ask(b"hello")
+    net.run(1.0)
+    assert other.heard(stream) == b"hello"

@@ -32,7 +32,7 @@ class Alarms:
 
     @property
     def first(self) -> float:
-        """The next moment at which `due` may find somebody."""
+        """The next moment at which `take` may find somebody."""
         return self._heap[0][0] if self._heap else NEVER
 
     def set(self, sleeper: Sleeper) -> None:
@@ -41,17 +41,15 @@ class Alarms:
             sleeper.listed = sleeper.alarm
             heappush(self._heap, (sleeper.alarm, next(self._count), sleeper))
 
-    def due(self, now: float) -> list[Sleeper]:
-        """Those whose alarm has passed; they are off the list."""
-        found: list[Sleeper] = []
+    def take(self, now: float) -> Sleeper | None:
+        """One whose alarm has passed, off the list; None if there is nobody any more."""
         heap = self._heap
         while heap and heap[0][0] <= now:
             moment, _, sleeper = heappop(heap)
             if moment != sleeper.listed:
-                continue  # it is listed for an earlier one that has passed
+                continue  # it was listed anew, for an earlier moment that has passed
             sleeper.listed = NEVER
             if sleeper.alarm <= now:
-                found.append(sleeper)
-            else:
-                self.set(sleeper)
-        return found
+                return sleeper
+            self.set(sleeper)
+        return None

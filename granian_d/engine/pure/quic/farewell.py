@@ -37,7 +37,7 @@ class Farewell:
         self.alarm = alarm
         self.listed = NEVER
 
-    def receive(self, path: Path, datagram: bytes, now: float) -> None:  # noqa: ARG002 - see Guest
+    def receive(self, path: Path, datagram: bytes) -> None:
         """Say it again: at the first packet, the second, the fourth and so on (RFC 9000 10.2.1).
 
         Not with more than has come, and to nobody who was not told before.

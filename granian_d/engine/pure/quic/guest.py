@@ -78,12 +78,14 @@ class Guest:
         touched: it is on the hall's list of those to be flushed.
         ids: all connection ids that lead here.
         endpoint: HTTP/3; None during the handshake, unless there is early data.
+        is_open: the worker knows of it.
         failure: why the handshake has come to nothing; "" while it has not.
     """
 
     __slots__ = (
         "__weakref__",
         "_heard",
+        "_is_gone",
         "_keeper",
         "_look_at",
         "_path",
@@ -95,6 +97,7 @@ class Guest:
         "endpoint",
         "failure",
         "ids",
+        "is_open",
         "link",
         "listed",
         "quic",
@@ -114,6 +117,8 @@ class Guest:
         self._server = setup.server
         self._patience_until, self._patience_s = patience
         self._proven = ids[1] is not None  # a Retry has shown that the address is the peer's
+        self._is_gone = False
+        self.is_open = False
         self._heard = 0.0
         self._look_at = NEVER  # when it is asked whether a PING has to keep it alive
         self.ids: set[bytes] = set()
@@ -171,6 +176,11 @@ class Guest:
     def is_over(self) -> bool:
         """Nothing comes and nothing goes any more."""
         return self.quic.has_ended
+
+    @property
+    def is_gone(self) -> bool:
+        """`lose` was called."""
+        return self._is_gone
 
     @property
     def is_silent(self) -> bool:
@@ -232,6 +242,7 @@ class Guest:
 
     def lose(self) -> None:
         """It is over, and the hall knows."""
+        self._is_gone = True
         endpoint, self.endpoint = self.endpoint, None
         self.alarm = NEVER
         if endpoint is not None:

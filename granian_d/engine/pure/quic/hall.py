@@ -11,8 +11,9 @@ What is answered without a connection is made in quic.stateless; nothing of it i
 
 from __future__ import annotations
 
+from collections import deque
 from importlib import import_module
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from aioquic.quic.packet import QuicErrorCode
 
@@ -26,6 +27,8 @@ from granian_d.engine.pure.quic.tickets import Tickets
 from granian_d.engine.pure.quic.tokens import Tokens
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from granian_d.engine.contract import Clock, Leave, Service
     from granian_d.engine.datagrams import (
         Credentials,
@@ -93,7 +96,7 @@ class QuicHall:
         self._setup = self._prepare(terms.credentials)
         self._members: dict[bytes, Guest | Farewell] = {}
         self._shaking: set[Guest] = set()  # handshakes that are not complete
-        self._touched: list[Guest] = []
+        self._touched: deque[Guest] = deque()
         self._alarms = Alarms()
         self._allowance = stateless.Allowance()
         self._leave: Leave | None = None
@@ -113,10 +116,12 @@ class QuicHall:
         self._working = True
         try:
             member = self._members.get(stateless.destination_of(datagram))
-            if member is not None:
-                member.receive(path, datagram, now)
-            else:
+            if member is None:
                 self._greet(path, datagram, now)
+            elif isinstance(member, Guest):
+                self._do(member, member.receive, path, datagram, now)
+            else:
+                member.receive(path, datagram)
         finally:
             self._working = False
 
@@ -125,19 +130,20 @@ class QuicHall:
         self._working = True
         try:
             while self._touched:
-                guests, self._touched = self._touched, []
-                for guest in guests:
-                    self._flush(guest, now)
+                guest = self._touched.popleft()
+                self._do(guest, self._flush, guest, now)
         finally:
             self._working = False
+            if self._touched:  # one has failed, the others want to be flushed all the same
+                self.wire.soon()
 
     def wake(self, now: float) -> None:
         """Timers have passed."""
         self._working = True
         try:
-            for sleeper in self._alarms.due(now):
+            while (sleeper := self._alarms.take(now)) is not None:
                 if isinstance(sleeper, Guest):
-                    sleeper.wake(now)
+                    self._do(sleeper, sleeper.wake, now)
                 elif isinstance(sleeper, Farewell):
                     self._forget_all(sleeper)
         finally:
@@ -235,13 +241,13 @@ class QuicHall:
         ids = (header.destination, None) if original is None else (original, header.destination)
         patience_s = self._terms.handshake_timeout_s
         guest = Guest(self, self._setup, path, ids, (now + patience_s, patience_s))
-        self._shaking.add(guest)
-        guest.receive(path, datagram, now)
+        self._do(guest, guest.receive, path, datagram, now)
         if guest.is_silent:  # it only looked like a first packet
-            self._shaking.discard(guest)
             self._forget_all(guest)
-        else:  # a worker that drains waits for handshakes, too
-            self.wire.opened(guest)
+            return
+        guest.is_open = True
+        self._shaking.add(guest)
+        self.wire.opened(guest)  # a worker that drains waits for handshakes, too
 
     def _refuse(self, path: Path, header: FirstHeader, code: QuicErrorCode, now: float) -> None:
         if self._allowance.take(now):
@@ -275,8 +281,20 @@ class QuicHall:
             {member: None for member in self._members.values() if isinstance(member, Guest)}
         )
 
+    def _do(self, guest: Guest, act: Callable[..., object], *arguments: Any) -> None:
+        """Do something with a connection. Who is hit by a fault of ours is lost, and nobody else.
+
+        Its peer learns of it by a stateless reset, when it sends the next packet.
+        """
+        try:
+            act(*arguments)
+        except BaseException:
+            self._forget_all(guest)
+            self._lose(guest)
+            raise
+
     def _flush(self, guest: Guest, now: float) -> None:
-        if guest.is_silent:
+        if guest.is_silent or guest.is_gone:
             return
         last = guest.flush(now)
         if guest.is_over:
@@ -298,8 +316,9 @@ class QuicHall:
         if guest in self._shaking:
             self._shaking.discard(guest)
             self.wire.failed(guest.link.peer, guest.reason())
+        if guest.is_open:
+            self.wire.closed(guest)
         guest.lose()
-        self.wire.closed(guest)
 
     def _forget_all(self, member: Guest | Farewell) -> None:
         for connection_id in member.ids:
