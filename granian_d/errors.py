@@ -21,12 +21,17 @@
              |  HeadTooLarge, ExpectationFailed, MisdirectedRequest,
              |  UpgradeRequired, MethodNotImplemented, VersionNotSupported
              +- InvalidText                                            (of WebSocket)
-             +- FlowControlBroken, StreamIsClosed, FrameSizeWrong,
-                StreamRefused, CompressionBroken, PeerTooBusy          (of HTTP/2)
+             +- FlowControlBroken, StreamIsClosed,                     (of HTTP/2)
+             +- FrameSizeWrong, StreamRefused, CompressionBroken,
+             |  PeerTooBusy                                            (of HTTP/2 and HTTP/3)
+             +- StreamUnwanted, CriticalStreamClosed,
+                FrameUnexpected, WrongId, SettingsWrong,
+                SettingsMissing, RequestIncomplete,
+                EncoderStreamBroken, DecoderStreamBroken               (of HTTP/3)
 
 What a fault means outside is data on its class: the exit status of a process (sysexits.h), the
-HTTP status of an answer, the error code of HTTP/2, the code with which a WebSocket is closed
-(RFC 6455 7.4.1). Faults are translated at the border where they leave a floor, and nowhere else;
+HTTP status of an answer, the error codes of HTTP/2 and HTTP/3, the code with which a WebSocket is
+closed (RFC 6455 7.4.1). Faults are translated at the border where they leave a floor, and nowhere else;
 nothing here logs.
 """
 
@@ -141,12 +146,14 @@ class ProtocolViolation(RemoteError):
         reason: what is wrong, in a few words, fit for a log line (no bytes of the peer).
         section: the rule that was broken, for example "RFC 9112 6.3".
 
-    On HTTP/2 a request whose violation has another status than 400 is answered; one that is merely
-    malformed has its stream reset with `h2_code` (RFC 9113 7, 8.1.1).
+    On HTTP/2 and HTTP/3 a request whose violation has another status than 400 is answered; one that
+    is merely malformed has its stream reset with `h2_code` (RFC 9113 7, 8.1.1) or `h3_code` (RFC
+    9114 8.1, 4.1.2; RFC 9204 6).
     """
 
     http_status = 400
     h2_code: ClassVar[int] = 1  # PROTOCOL_ERROR
+    h3_code: ClassVar[int] = 0x10E  # H3_MESSAGE_ERROR
     close_code: ClassVar[int] = 1002
     answer_fields: ClassVar[tuple[tuple[bytes, bytes], ...]] = ()  # that the answer must have
 
@@ -234,29 +241,93 @@ class StreamIsClosed(ProtocolViolation):
 
 
 class FrameSizeWrong(ProtocolViolation):
-    """A frame longer than was allowed, or of another length than its type has (RFC 9113 4.2)."""
+    """A frame longer than was allowed, or of another length than its type has (RFC 9113 4.2).
+
+    On HTTP/3 also one that the end of its stream cuts (RFC 9114 7.1).
+    """
 
     h2_code = 6  # FRAME_SIZE_ERROR
+    h3_code = 0x106  # H3_FRAME_ERROR
 
 
 class StreamRefused(ProtocolViolation):
-    """A stream beyond the number that was announced; it may be tried again (RFC 9113 5.1.2)."""
+    """A stream beyond those that are announced or looked at; it may be tried again.
+
+    RFC 9113 5.1.2, RFC 9114 5.2.
+    """
 
     http_status = 503
     h2_code = 7  # REFUSED_STREAM
+    h3_code = 0x10B  # H3_REQUEST_REJECTED
 
 
 class CompressionBroken(ProtocolViolation):
-    """A field block that cannot be decoded (RFC 7541): no other can be, after it."""
+    """A field block that cannot be decoded (RFC 7541, RFC 9204): no other can be, after it."""
 
     h2_code = 9  # COMPRESSION_ERROR
+    h3_code = 0x200  # QPACK_DECOMPRESSION_FAILED
 
 
 class PeerTooBusy(ProtocolViolation):
-    """More of something than an honest peer would send (RFC 9113 10.5)."""
+    """More of something than an honest peer would send (RFC 9113 10.5, RFC 9114 10.5)."""
 
     http_status = 429
     h2_code = 11  # ENHANCE_YOUR_CALM
+    h3_code = 0x107  # H3_EXCESSIVE_LOAD
+
+
+class StreamUnwanted(ProtocolViolation):
+    """A stream that a peer may not open: push, or a second one of its kind (RFC 9114 6.2)."""
+
+    h3_code = 0x103  # H3_STREAM_CREATION_ERROR
+
+
+class CriticalStreamClosed(ProtocolViolation):
+    """The end of a stream that has to last as long as the connection (RFC 9114 6.2.1)."""
+
+    h3_code = 0x104  # H3_CLOSED_CRITICAL_STREAM
+
+
+class FrameUnexpected(ProtocolViolation):
+    """A frame where frames of its type do not belong (RFC 9114 7.2)."""
+
+    h3_code = 0x105  # H3_FRAME_UNEXPECTED
+
+
+class WrongId(ProtocolViolation):
+    """A number of a stream or a push that it cannot be (RFC 9114 5.2, 7.2.3, 7.2.7)."""
+
+    h3_code = 0x108  # H3_ID_ERROR
+
+
+class SettingsWrong(ProtocolViolation):
+    """A setting twice, of HTTP/2, or with a value that it cannot have (RFC 9114 7.2.4)."""
+
+    h3_code = 0x109  # H3_SETTINGS_ERROR
+
+
+class SettingsMissing(ProtocolViolation):
+    """A control stream that begins with something else than SETTINGS (RFC 9114 6.2.1)."""
+
+    h3_code = 0x10A  # H3_MISSING_SETTINGS
+
+
+class RequestIncomplete(ProtocolViolation):
+    """A stream that ends before there is a whole request on it (RFC 9114 4.1)."""
+
+    h3_code = 0x10D  # H3_REQUEST_INCOMPLETE
+
+
+class EncoderStreamBroken(ProtocolViolation):
+    """Instructions for a table that we do not have, or none at all (RFC 9204 4.3)."""
+
+    h3_code = 0x201  # QPACK_ENCODER_STREAM_ERROR
+
+
+class DecoderStreamBroken(ProtocolViolation):
+    """News about what we have not sent, or none at all (RFC 9204 4.4)."""
+
+    h3_code = 0x202  # QPACK_DECODER_STREAM_ERROR
 
 
 # What Granian calls them, for programs that know it.

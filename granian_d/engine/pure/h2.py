@@ -27,10 +27,10 @@ from granian_d.engine.pure.h2_frames import FrameIntake
 from granian_d.engine.pure.h2_growth import Growth
 from granian_d.engine.pure.h2_ledger import DEFAULT_WINDOW_BYTES, Ledger
 from granian_d.engine.pure.h2_patience import Patience
-from granian_d.engine.pure.h2_priority import parse_priority
 from granian_d.engine.pure.h2_reception import Reception
 from granian_d.engine.pure.h2_requests import NO_ERROR, Requests
 from granian_d.engine.pure.h2_sender import Sender
+from granian_d.engine.pure.priority import parse_priority
 from granian_d.engine.upgrade import EARLY_BYTES
 from granian_d.errors import (
     FlowControlBroken,

@@ -6,15 +6,15 @@ ENHANCE_YOUR_CALM. The limits are far beyond what clients do, and far below what
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
-from granian_d.engine.pure import h2_frames
-from granian_d.errors import PeerTooBusy
+from granian_d.engine.pure import attacks, h2_frames
+from granian_d.engine.pure.attacks import PERIOD_S, Limit
 
 if TYPE_CHECKING:
     from granian_d.engine.contract import Clock
 
-PERIOD_S: Final = 10.0  # so long counts are kept of what is harmless when it comes slowly
+__all__ = ["LIMITS", "PERIOD_S", "Watch"]
 
 # Of frames that do nothing for a stream.
 UNKNOWN: Final = -1
@@ -22,20 +22,6 @@ UNKNOWN: Final = -1
 RESETS: Final = -2
 EMPTY_DATA: Final = -3
 UNREAD_ANSWERS: Final = -4
-
-
-class Limit(NamedTuple):
-    """How much of something is too much.
-
-    Attributes:
-        most: so many are borne.
-        slowly: counted anew in each PERIOD_S, and when a stream makes progress.
-        reason: for the log.
-    """
-
-    most: int
-    slowly: bool
-    reason: str
 
 
 LIMITS: Final = {
@@ -57,41 +43,10 @@ LIMITS: Final = {
 }
 
 
-class Watch:
+class Watch(attacks.Watch):
     """The counts of one connection."""
 
-    __slots__ = ("_clock", "_counts", "_since")
+    __slots__ = ()
 
     def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._counts = dict.fromkeys(LIMITS, 0)
-        self._since = clock.now
-
-    def count(self, what: int) -> None:
-        """One more.
-
-        Raises:
-            PeerTooBusy: that was too many.
-        """
-        limit = LIMITS[what]
-        if limit.slowly and self._clock.now >= self._since + PERIOD_S:
-            self.progress()
-        self._counts[what] += 1
-        if self._counts[what] > limit.most:
-            raise PeerTooBusy(limit.reason, "RFC 9113 10.5")
-
-    def finished(self) -> None:
-        """A stream has come to its end: one more may be reset."""
-        self._counts[RESETS] -= 1
-        self.progress()
-
-    def progress(self) -> None:
-        """A stream has moved on: what came between is part of that."""
-        self._since = self._clock.now
-        for what, limit in LIMITS.items():
-            if limit.slowly:
-                self._counts[what] = 0
-
-    def forget(self, what: int) -> None:
-        """The row of them is broken."""
-        self._counts[what] = 0
+        super().__init__(clock, LIMITS, RESETS, "RFC 9113 10.5")

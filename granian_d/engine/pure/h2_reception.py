@@ -9,11 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from granian_d.engine import upgrade
-from granian_d.engine.contract import NEVER
-from granian_d.engine.pure import h2_attacks, h2_frames, h2_streams
+from granian_d.engine.pure import h2_attacks, h2_frames, streams
 from granian_d.engine.pure.h2_streams import Stream
 from granian_d.errors import (
-    BodyTooLarge,
     FlowControlBroken,
     ProtocolViolation,
     StreamIsClosed,
@@ -87,11 +85,11 @@ class Reception:
         how = self._requests.closed.how(frame.stream_id)
         if how is None and frame.kind == h2_frames.HEADERS:
             raise ProtocolViolation("a stream number used before", "RFC 9113 5.1.1")
-        if how is None or how == h2_streams.ENDED:
+        if how is None or how == streams.ENDED:
             raise StreamIsClosed("a frame on a closed stream", "RFC 9113 5.1")
         if frame.kind == h2_frames.DATA:
             self._ledger.drop(frame.counted)
-        if how == h2_streams.RESET_BY_PEER:
+        if how == streams.RESET_BY_PEER:
             violation = StreamIsClosed("a frame on a stream that was reset", "RFC 9113 5.1")
             self._requests.cut_off(frame.stream_id, violation)
 
@@ -99,7 +97,7 @@ class Reception:
         """A new stream."""
         self._requests.highest = frame.stream_id
         if self._requests.deaf:
-            self._requests.closed.add(frame.stream_id, h2_streams.RESET_BY_US)
+            self._requests.closed.add(frame.stream_id, streams.RESET_BY_US)
             return
         ended = bool(frame.flags & h2_frames.END_STREAM)
         self._ledger.open(frame.stream_id, ended)
@@ -163,37 +161,9 @@ class Reception:
                 return
         if ended:
             stream.ended = True
-        self._deliver(stream, frame.payload)
+        self._requests.deliver(stream, frame.payload)
         if ended and stream.id in self._requests.open:
-            self._deliver_end(stream)
-
-    def _deliver(self, stream: Stream, part: bytes) -> None:
-        """A part of a body, for the application or for nobody."""
-        stream.unread += len(part)
-        if not part:
-            return
-        exchange = stream.exchange
-        most = self._limits.body_bytes
-        stream.body_since = NEVER
-        if stream.tunnel is not None and stream.wanted:
-            stream.tunnel.feed_data(part)
-            self._requests.credit(stream)
-        elif exchange is None or not stream.wanted:
-            self._requests.credit(stream)
-        elif 0 < most < stream.came and not exchange.head.protocol:
-            self._requests.break_body(stream, BodyTooLarge("a body too large", "RFC 9110 15.5.14"))
-        else:
-            exchange.feed(part)
-
-    def _deliver_end(self, stream: Stream) -> None:
-        stream.body_since = NEVER
-        if stream.tunnel is not None:
-            if stream.wanted:
-                stream.tunnel.feed_eof()
-            elif not stream.has_output:
-                self._requests.retire(stream, h2_streams.ENDED)
-        elif stream.exchange is not None and stream.wanted:
-            stream.exchange.feed_end()
+            self._requests.deliver_end(stream)
 
     def _receive_trailers(self, stream: Stream, frame: Frame, fields: Fields) -> None:
         """Trailers are checked and dropped, as on HTTP/1."""
@@ -217,11 +187,11 @@ class Reception:
             return
         self._ledger.open(stream.id, True)
         stream.ended = True
-        self._deliver_end(stream)
+        self._requests.deliver_end(stream)
 
     def _receive_reset(self, stream: Stream, frame: Frame) -> None:
         self._ledger.take(h2_frames.RST_STREAM, 0, stream.id, frame.payload)
-        self._requests.retire(stream, h2_streams.RESET_BY_PEER)
+        self._requests.retire(stream, streams.RESET_BY_PEER)
         self._watch.count(h2_attacks.RESETS)
 
     def _receive_window(self, stream: Stream, frame: Frame) -> None:

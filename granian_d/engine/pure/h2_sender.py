@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from granian_d.engine.contract import NEVER
-from granian_d.engine.pure.h2_priority import turn
+from granian_d.engine.pure.priority import turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,94 +6,27 @@ Rules of this file: records and tables; what is done with them is the endpoint's
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from granian_d.engine.contract import NEVER
-
-if TYPE_CHECKING:
-    from granian_d.engine.contract import Endpoint
-    from granian_d.engine.pure.h2_exchange import H2Exchange
-    from granian_d.http.message import Fields
-
-# How a stream was closed.
-ENDED: Final = 0  # by END_STREAM of both sides
-RESET_BY_PEER: Final = 1
-RESET_BY_US: Final = 2  # or never looked at: what is still under way is passed over
+from granian_d.engine.pure import streams
 
 REMEMBERED: Final = 256  # closed streams; more than may be open, as a rule
 
-DEFAULT_URGENCY: Final = 3  # RFC 9218 4.1
 
-
-class Stream:
+class Stream(streams.Stream):
     """One stream that is not closed.
 
     Attributes:
-        id: its number.
-        exchange: None where the engine answers by itself.
-        tunnel: what is fed its octets instead of the exchange.
-        ended: the peer has ended it.
-        left: octets of its body that must still come; None when that was not said.
-        came: octets of its body so far.
-        unread: octets that are buffered for the application, for which no credit was given back.
-        wanted: what comes is still read by somebody.
-        paused: no credit is given for what is read: the tunnel has said so.
-        body_since: when the application began to wait for more of the body, or NEVER.
         out: what waits to be sent.
         out_bytes: its size.
-        last: nothing follows `out` but `trailers` and END_STREAM.
-        trailers: of the response.
-        head: of the response, waiting to be sent before `out`.
-        full: the application was told to wait for room.
-        stalled_since: when the peer's windows began to hold up `out`, or NEVER.
-        urgency: 0 to 7, the smaller the sooner.
-        incremental: its data are of use by parts.
-        served: when it was its turn, as the count of all turns.
     """
 
-    __slots__ = (
-        "body_since",
-        "came",
-        "ended",
-        "exchange",
-        "full",
-        "head",
-        "id",
-        "incremental",
-        "last",
-        "left",
-        "out",
-        "out_bytes",
-        "paused",
-        "served",
-        "stalled_since",
-        "trailers",
-        "tunnel",
-        "unread",
-        "urgency",
-        "wanted",
-    )
+    __slots__ = ("out", "out_bytes")
 
     def __init__(self, stream_id: int, ended: bool, priority: tuple[int, bool]) -> None:
-        self.id = stream_id
-        self.exchange: H2Exchange | None = None
-        self.tunnel: Endpoint | None = None
-        self.ended = ended
-        self.left: int | None = None
-        self.came = 0
-        self.unread = 0
-        self.wanted = True
-        self.paused = False
-        self.body_since = NEVER
+        super().__init__(stream_id, ended, priority)
         self.out: deque[memoryview] = deque()
         self.out_bytes = 0
-        self.head: Fields | None = None
-        self.last = False
-        self.trailers: Fields = []
-        self.full = False
-        self.stalled_since = NEVER
-        self.urgency, self.incremental = priority
-        self.served = 0
 
     @property
     def has_output(self) -> bool:

@@ -1,4 +1,4 @@
-"""One stream as the Wire of another protocol (RFC 8441 5).
+"""One stream as the Wire of another protocol (RFC 8441 5, RFC 9220 3).
 
 Rules of this file: octets go through the stream's queue and windows as those of an answer do; what
 the peer may send is held back by withholding the stream's window.
@@ -6,14 +6,12 @@ the peer may send is held back by withholding the stream's window.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from granian_d.engine.contract import Endpoint
-    from granian_d.engine.pure.h2_requests import Requests
-    from granian_d.engine.pure.h2_streams import Stream
-
-CANCEL: Final = 0x8  # RFC 9113 7
+    from granian_d.engine.pure.stream_requests import StreamRequests
+    from granian_d.engine.pure.streams import Stream
 
 
 class StreamWire:
@@ -21,7 +19,7 @@ class StreamWire:
 
     __slots__ = ("_requests", "_stream")
 
-    def __init__(self, stream: Stream, requests: Requests) -> None:
+    def __init__(self, stream: Stream, requests: StreamRequests[Any]) -> None:
         self._stream = stream
         self._requests = requests
 
@@ -40,18 +38,18 @@ class StreamWire:
 
     def queued_bytes(self) -> int:
         """Octets that were not sent yet."""
-        return self._stream.out_bytes
+        return self._requests.queued_bytes(self._stream)
 
     def switch(self, endpoint: Endpoint) -> None:
         """Feed `endpoint` from now on."""
         self._stream.tunnel = endpoint
 
     def finish(self) -> None:
-        """Send what is queued, then END_STREAM; what still comes is dropped."""
+        """Send what is queued, then the end of the stream; what still comes is dropped."""
         self._stream.wanted = False
         self._stream.last = True
         self._requests.put(self._stream, b"")
 
     def abort(self) -> None:
-        """RST_STREAM with CANCEL: what RFC 8441 5 has for a reset of TCP."""
-        self._requests.cut(self._stream, CANCEL)
+        """Cancel the stream: what RFC 8441 5 has for a reset of TCP."""
+        self._requests.cut(self._stream, self._requests.cancelled)

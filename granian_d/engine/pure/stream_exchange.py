@@ -1,4 +1,4 @@
-"""An Exchange on one stream of HTTP/2: what the application answers becomes a section and DATA.
+"""An Exchange on one stream of HTTP/2 or HTTP/3: what is answered becomes a section and DATA.
 
 What it has in common with an exchange of HTTP/1.x is in held_exchange.
 """
@@ -6,7 +6,7 @@ What it has in common with an exchange of HTTP/1.x is in held_exchange.
 from __future__ import annotations
 
 from time import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from granian_d.engine.pure.held_exchange import HeldExchange
 from granian_d.http import framing, semantics
@@ -15,22 +15,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from granian_d.engine.contract import Endpoint, Wire
-    from granian_d.engine.pure.h2_requests import Requests
-    from granian_d.engine.pure.h2_streams import Stream
+    from granian_d.engine.pure.stream_requests import StreamRequests
+    from granian_d.engine.pure.streams import Stream
     from granian_d.errors import ProtocolViolation
     from granian_d.http.message import FieldPairs, Fields, RequestHead
 
 _SERVER: Final = (b"server", b"granian-d")
 
 
-class H2Exchange(HeldExchange):
+class StreamExchange(HeldExchange):
     """One request with its response; `head_out`: the head has been given to the stream."""
 
     closed = "the stream is closed"
 
     __slots__ = ("_requests", "_stream")
 
-    def __init__(self, head: RequestHead, stream: Stream, requests: Requests) -> None:
+    def __init__(self, head: RequestHead, stream: Stream, requests: StreamRequests[Any]) -> None:
         super().__init__(head, requests.peer, requests.observer, requests.alt_svc)
         self._stream = stream
         self._requests = requests
@@ -47,7 +47,7 @@ class H2Exchange(HeldExchange):
         self._requests.inform(self._stream, section(status, kept))
 
     def tunnel(self, fields: FieldPairs, make: Callable[[Wire], Endpoint]) -> None:
-        """Accept the other protocol that was asked for (RFC 8441 5); see Exchange."""
+        """Accept the other protocol that was asked for (RFC 8441 5, RFC 9220 3); see Exchange."""
         kept = self._switch(200, fields)
         self._requests.tunnel(self._stream, section(200, [*kept, (b"date", date())]), make)
 
@@ -91,8 +91,9 @@ class H2Exchange(HeldExchange):
         answer = self._answer
         assert answer is not None
         # That trailers will follow is no reason here to leave out the length.
+        request = self.head.method, self.head.version
         self._framing, length = framing.frame_response(
-            (self.head.method, "2"), answer.status, answer.content_length, whole, False
+            request, answer.status, answer.content_length, whole, False
         )
         self._left = length if self._framing == framing.LENGTH else None
         self.head_out = True
@@ -107,7 +108,7 @@ class H2Exchange(HeldExchange):
 
 
 def section(status: int, fields: FieldPairs) -> Fields:
-    """The field section of a response: names in lower case (RFC 9113 8.2.1, 8.3.2)."""
+    """The field section of a response: names in lower case (RFC 9113 8.2.1, RFC 9114 4.2)."""
     lines = [(name.lower(), value) for name, value in fields]
     return [(b":status", b"%d" % status), *lines]
 

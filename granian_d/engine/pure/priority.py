@@ -1,7 +1,7 @@
 """Which stream is next: RFC 9218, the priorities that browsers send.
 
 Rules of this file: pure functions. The dependencies of RFC 7540 are no longer heard (RFC 9113
-5.3.2); we say so by SETTINGS_NO_RFC7540_PRIORITIES.
+5.3.2); on HTTP/2 we say so by SETTINGS_NO_RFC7540_PRIORITIES.
 """
 
 from __future__ import annotations
@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from granian_d.engine.pure.h2_streams import DEFAULT_URGENCY
 from granian_d.http.fields import OWS, values
 
 if TYPE_CHECKING:
-    from granian_d.engine.pure.h2_streams import Stream
+    from granian_d.engine.pure.streams import Stream
     from granian_d.http.message import Fields
+
+DEFAULT_URGENCY: Final = 3  # RFC 9218 4.1
 
 # Of a dictionary of structured fields (RFC 9651 3.2) the two members that mean something here. A
 # member that is not well-formed is passed over: a priority is a wish, no more.
@@ -42,7 +43,7 @@ def priority_of(fields: Fields) -> tuple[int, bool]:
 
 
 def turn(stream: Stream) -> tuple[int, bool, int]:
-    """What streams are sorted by: the first of them may send a frame (RFC 9218 10).
+    """What streams are sorted by: the first of them may send (RFC 9218 10).
 
     The urgent ones first. Of those that are equally urgent, the ones that are of no use before they
     are complete, one after the other as they were asked for; then the incremental ones in turn.
