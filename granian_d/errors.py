@@ -31,8 +31,8 @@
 
 What a fault means outside is data on its class: the exit status of a process (sysexits.h), the
 HTTP status of an answer, the error codes of HTTP/2 and HTTP/3, the code with which a WebSocket is
-closed (RFC 6455 7.4.1). Faults are translated at the border where they leave a floor, and nowhere else;
-nothing here logs.
+closed (RFC 6455 7.4.1). Faults are translated at the border where they leave a floor, and nowhere
+else; nothing here logs.
 """
 
 from __future__ import annotations

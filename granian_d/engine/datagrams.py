@@ -202,6 +202,9 @@ class Link(Protocol):
     def unsent_bytes(self, stream_id: int) -> int:
         """Octets that were queued and are in no packet yet."""
 
+    def queued_bytes(self) -> int:
+        """Octets of all streams that the peer has not acknowledged: lost, if it is closed now."""
+
     def consumed(self, stream_id: int, count: int) -> None:
         """So much was read for good: the peer may send as much more, on stream and connection."""
 

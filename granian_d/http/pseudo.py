@@ -3,8 +3,8 @@
 RFC 9113 8 and RFC 9114 4 have the same rules in other places: `Rules` says where.
 
 Rules of this file: pure functions; no frame, stream or compression is known. Nothing is repaired
-but what the RFC says is to be (cookie crumbs). A violation with status 400 means a malformed message,
-whose stream is reset; one with another status is answered.
+but what the RFC says is to be (cookie crumbs). A violation with status 400 means a malformed
+message, whose stream is reset; one with another status is answered.
 """
 
 from __future__ import annotations

@@ -53,8 +53,6 @@ _ALIVE: Final = b"alive?  "
 _PARTING: Final = b"parting "
 _ROUND_TRIP: Final = b"measure "
 
-_PRIORITIES: Final = 100  # of streams that were not opened yet, kept from PRIORITY_UPDATE
-
 
 class H2Endpoint:
     """One connection; see engine.contract.Endpoint.
@@ -76,7 +74,6 @@ class H2Endpoint:
         "_outflow",
         "_patience",
         "_peer_leaves",
-        "_priorities",
         "_reception",
         "_requests",
         "_sender",
@@ -101,7 +98,6 @@ class H2Endpoint:
         terms = service, limits, clock
         self._requests = Requests(self, self._ledger, self._sender, self._watch, peer, terms)
         self._reception = Reception(self._requests, self._ledger, self._watch, terms)
-        self._priorities: dict[int, tuple[int, bool]] = {}
         self._greeted = False  # our SETTINGS have been written
         self._peer_leaves = False
         self._eof = False
@@ -188,13 +184,6 @@ class H2Endpoint:
     def leave(self) -> Leave | None:
         """The terms of the drain, once it was ordered."""
         return self._patience.leave
-
-    def priority(self, stream_id: int) -> tuple[int, bool] | None:
-        """What was said of a stream before it was opened; it overrules its field (RFC 9218 7)."""
-        said = self._priorities.pop(stream_id, None)
-        if self._priorities:  # of streams that were skipped, and cannot be opened any more
-            self._priorities = {i: p for i, p in self._priorities.items() if i > stream_id}
-        return said
 
     def answered(self) -> None:
         """We had to write something because of what the peer has sent.
@@ -342,8 +331,8 @@ class H2Endpoint:
         stream = self._requests.open.get(stream_id)
         if stream is not None:
             stream.urgency, stream.incremental = priority
-        elif stream_id > self._requests.highest and len(self._priorities) < _PRIORITIES:
-            self._priorities[stream_id] = priority
+        elif stream_id > self._requests.highest:
+            self._requests.wishes.keep(stream_id, priority)
 
     # --- time ----------------------------------------------------------------------------------
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from granian_d.engine.contract import NEVER
-from granian_d.engine.pure import h2_attacks, priority, streams
+from granian_d.engine.pure import h2_attacks, streams
 from granian_d.engine.pure.h2_streams import ClosedStreams, Stream
+from granian_d.engine.pure.priority import priority_of
 from granian_d.engine.pure.stream_exchange import StreamExchange
 from granian_d.engine.pure.stream_requests import StreamRequests
 from granian_d.errors import Disconnected
@@ -83,7 +84,7 @@ class Requests(StreamRequests[Stream]):
         """An exchange on a stream that the library knows of; it is not served yet."""
         self.highest = max(self.highest, stream_id)
         self.begun = stream_id
-        wish = self._endpoint.priority(stream_id) or priority.priority_of(head.fields)
+        wish = self.wishes.take(stream_id) or priority_of(head.fields)
         stream = self.open[stream_id] = Stream(stream_id, ended, wish)
         stream.left = head.content_length
         exchange = stream.exchange = StreamExchange(head, stream, self)

@@ -1,7 +1,7 @@
 """Which stream is next: RFC 9218, the priorities that browsers send.
 
-Rules of this file: pure functions. The dependencies of RFC 7540 are no longer heard (RFC 9113
-5.3.2); on HTTP/2 we say so by SETTINGS_NO_RFC7540_PRIORITIES.
+Rules of this file: wishes and an order; nothing is sent here. The dependencies of RFC 7540 are no
+longer heard (RFC 9113 5.3.2); on HTTP/2 we say so by SETTINGS_NO_RFC7540_PRIORITIES.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from granian_d.http.message import Fields
 
 DEFAULT_URGENCY: Final = 3  # RFC 9218 4.1
+
+_KEPT: Final = 100  # wishes for streams that were not opened yet
 
 # Of a dictionary of structured fields (RFC 9651 3.2) the two members that mean something here. A
 # member that is not well-formed is passed over: a priority is a wish, no more.
@@ -49,3 +51,24 @@ def turn(stream: Stream) -> tuple[int, bool, int]:
     are complete, one after the other as they were asked for; then the incremental ones in turn.
     """
     return stream.urgency, stream.incremental, stream.served if stream.incremental else stream.id
+
+
+class Wishes:
+    """What was said by PRIORITY_UPDATE of streams before they were opened (RFC 9218 7)."""
+
+    __slots__ = ("_said",)
+
+    def __init__(self) -> None:
+        self._said: dict[int, tuple[int, bool]] = {}
+
+    def keep(self, stream_id: int, priority: tuple[int, bool]) -> None:
+        """For when it is opened, within bounds."""
+        if len(self._said) < _KEPT:
+            self._said[stream_id] = priority
+
+    def take(self, stream_id: int) -> tuple[int, bool] | None:
+        """What was said of a stream that is opened now; it overrules the stream's own field."""
+        said = self._said.pop(stream_id, None)
+        if self._said:  # of streams that were skipped, as a rule
+            self._said = {i: wish for i, wish in self._said.items() if i > stream_id}
+        return said

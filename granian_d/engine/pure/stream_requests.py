@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 from granian_d.engine.contract import NEVER
 from granian_d.engine.pure import streams
 from granian_d.engine.pure.patience import LINGER_S
+from granian_d.engine.pure.priority import Wishes
 from granian_d.engine.pure.stream_exchange import refusal
 from granian_d.engine.pure.stream_wire import StreamWire
 from granian_d.engine.pure.streams import Stream
@@ -46,8 +47,6 @@ if TYPE_CHECKING:
             """A stream is no more."""
 
 
-_BAD_REQUEST = 400  # a malformed message: its stream is reset (RFC 9113 8.1.1, RFC 9114 4.1.2)
-
 S = TypeVar("S", bound=Stream)
 
 
@@ -59,6 +58,7 @@ class StreamRequests(Generic[S]):
         alt_svc: where else the origin is, for answers to say.
         deaf: new streams are passed over, as GOAWAY has said.
         observer: of the service.
+        wishes: priorities of streams that were not opened yet.
         internal_error, cancelled: codes with which streams are cut for reasons of ours.
         resets: what `Watch` counts where a stream is reset.
     """
@@ -76,6 +76,7 @@ class StreamRequests(Generic[S]):
         "deaf",
         "observer",
         "open",
+        "wishes",
     )
 
     def __init__(
@@ -88,6 +89,7 @@ class StreamRequests(Generic[S]):
         self.deaf = False
         self.observer = service.observer
         self.alt_svc = self._limits.alt_svc
+        self.wishes = Wishes()
 
     @property
     def peer(self) -> Peer:
@@ -133,14 +135,6 @@ class StreamRequests(Generic[S]):
         raise NotImplementedError
 
     # --- faults of the peer --------------------------------------------------------------------
-
-    def refuse(self, stream: S, violation: ProtocolViolation, headless: bool) -> None:
-        """Deal with a request for which there is no exchange: answer it if it is more than bad."""
-        if violation.http_status == _BAD_REQUEST:
-            self.offend(stream, violation)
-        else:
-            self.answer(stream, violation, headless)
-            self.observer.refused(self.peer, violation)
 
     def offend(self, stream: S, violation: ProtocolViolation) -> None:
         """A stream error (RFC 9113 5.4.2, RFC 9114 8)."""
