@@ -103,7 +103,8 @@ class Reception:
         """
         stream = self._requests.admit(stream_id)
         if stream is None:
-            self._link.consumed(stream_id, len(octets))
+            if octets:
+                self._link.consumed(stream_id, len(octets))
             return
         before = stream.came
         stream.intake.append(octets)
