@@ -6,12 +6,14 @@ import pytest
 
 pytest.importorskip("aioquic")
 
+from aioquic import tls
 from aioquic._buffer import Buffer
 from aioquic.quic.packet import QuicErrorCode, pull_quic_header
 
 from granian_d.engine import connection_ids
 from granian_d.engine.datagrams import Path
 from granian_d.engine.pure.quic import hall as hall_module
+from granian_d.engine.pure.quic import writing as writing_module
 from granian_d.engine.pure.quic.stateless import Allowance
 from tests.unit.engine.quic_peer import KEY, Net
 
@@ -262,22 +264,36 @@ def test_ids_that_are_retired_are_forgotten():
     assert set(server.hall._members) == guest.ids
 
 
-def test_keys_are_changed():
+@pytest.mark.parametrize("by", ["peer", "count"])
+def test_keys_are_changed(by, monkeypatch):
     net = Net()
     server = net.server()
     client = talk(net, server)
-    phase = server.open[0].quic._cryptos[client.quic.tls.state.__class__ and _one_rtt()].key_phase
-    client.quic.request_key_update()
-    stream = client.ask(b"under new keys")
-    net.run(1.0)
-    assert client.heard(stream) == b"under new keys"
-    assert server.open[0].quic._cryptos[_one_rtt()].key_phase != phase
+    keys = server.open[0].quic._keys.send
+    seen = {keys.key_phase}
+    if by == "peer":
+        client.quic.request_key_update()
+    else:
+        monkeypatch.setattr(writing_module, "KEY_PACKETS", 5)
+    for count in range(20):
+        stream = client.ask(b"%d" % count)
+        net.run(0.2)
+        assert client.heard(stream) == b"%d" % count
+        seen.add(keys.key_phase)
+    assert seen == {0, 1}
 
 
-def _one_rtt():
-    from aioquic.tls import Epoch
-
-    return Epoch.ONE_RTT
+def test_who_acknowledges_what_was_not_sent_is_sent_away():
+    net = Net()
+    server = net.server()
+    client = talk(net, server)
+    space = client.quic._spaces[tls.Epoch.ONE_RTT]
+    space.ack_queue.add(1000)
+    client.ask(b"hello")
+    space.ack_at = 0.0
+    client.transmit()
+    net.run(2.0)
+    assert client.end.error_code == QuicErrorCode.PROTOCOL_VIOLATION
 
 
 # --- ends --------------------------------------------------------------------------------------------

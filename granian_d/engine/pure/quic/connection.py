@@ -6,7 +6,6 @@ difference; the releases that this is known to fit are named in pyproject.toml.
     connection ids   from engine.connection_ids instead of random ones, so that packets can be
                      steered; their reset tokens from the daemon's key, so that any worker has them
     the handshake    quic.handshake in place of the library's TLS context
-    streams          what comes and goes on them: quic.streams
     log              none: the library would compose lines for a logger that nobody reads
 """
 
@@ -212,7 +211,7 @@ class Connection(QuicConnection):
         self._window = setup.configuration.max_data
         self._stream_window = setup.configuration.max_stream_data
 
-    # --- the handshake -----------------------------
+    # --- the handshake ------------------------------
 
     def _initialize(self, peer_cid: bytes) -> None:
         """Prepare for the handshake, when the client's first packet is there."""
@@ -254,7 +253,7 @@ class Connection(QuicConnection):
         super()._on_new_connection_id_delivery(delivery, connection_id)
         self._ids_pending |= not connection_id.was_sent
 
-    # --- its life -----------------------------
+    # --- its life ------------------------------
 
     @property
     def has_ended(self) -> bool:

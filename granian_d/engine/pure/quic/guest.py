@@ -25,7 +25,7 @@ from aioquic.quic.packet import QuicErrorCode, QuicFrameType
 
 from granian_d.engine.contract import NEVER
 from granian_d.engine.pure.quic.link import QuicLink
-from granian_d.engine.pure.quic.streams import StreamingConnection
+from granian_d.engine.pure.quic.writing import WritingConnection
 from granian_d.http.message import Peer
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ class Guest:
         self.touched = False
         self.failure = ""
         self.endpoint: LinkEndpoint | None = None
-        self.quic = StreamingConnection(setup, *ids, self._adopt)
+        self.quic = WritingConnection(setup, *ids, self._adopt)
         self.link = QuicLink(self, self.quic, peer_of(path, self._server, None))
         self._adopt(ids[1] or ids[0])
 
@@ -170,7 +170,7 @@ class Guest:
         if self.endpoint is not None:
             self.endpoint.drain(leave)
 
-    # --- called by the hall -----------------------------
+    # --- called by the hall ------------------------------
 
     @property
     def is_over(self) -> bool:
@@ -252,7 +252,7 @@ class Guest:
         """Why its handshake has come to nothing."""
         return self.failure or self.quic.reason()
 
-    # --- inside -----------------------------
+    # --- inside ------------------------------
 
     def _adopt(self, connection_id: bytes) -> None:
         self.ids.add(connection_id)

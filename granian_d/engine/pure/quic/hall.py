@@ -194,7 +194,7 @@ class QuicHall:
             endpoint.drain(self._leave)
         return endpoint
 
-    # --- datagrams of no connection -----------------------------
+    # --- datagrams of no connection ------------------------------
 
     def _greet(self, path: Path, datagram: bytes, now: float) -> None:
         destination = stateless.destination_of(datagram)
@@ -259,7 +259,7 @@ class QuicHall:
         if answer is not None and self._allowance.take(now):
             self.wire.send(path, [answer])
 
-    # --- inside -----------------------------
+    # --- inside ------------------------------
 
     def _prepare(self, credentials: Credentials) -> Setup:
         assert self._limits.http3 is not None

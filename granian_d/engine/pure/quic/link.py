@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from granian_d.engine.pure.quic.guest import Guest
-    from granian_d.engine.pure.quic.streams import StreamingConnection
+    from granian_d.engine.pure.quic.writing import WritingConnection
     from granian_d.http.message import Peer
 
 
@@ -25,7 +25,7 @@ class QuicLink:
 
     __slots__ = ("_guest", "_quic", "established", "peer")
 
-    def __init__(self, guest: Guest, quic: StreamingConnection, peer: Peer) -> None:
+    def __init__(self, guest: Guest, quic: WritingConnection, peer: Peer) -> None:
         self._guest = guest
         self._quic = quic
         self.peer = peer

@@ -140,6 +140,16 @@ class ReadingConnection(Connection):
             ) from None
         return asks
 
+    def _handle_ack_frame(self, context: QuicReceiveContext, frame_type: int, buf: Buffer) -> None:
+        """Who acknowledges what was not sent wants us to send faster (RFC 9000 13.1, 21.4)."""
+        at = buf.tell()
+        if buf.pull_uint_var() >= self._packet_number:
+            raise QuicConnectionError(
+                QuicErrorCode.PROTOCOL_VIOLATION, frame_type, "ACK of a packet that was not sent"
+            )
+        buf.seek(at)
+        super()._handle_ack_frame(context, frame_type, buf)
+
     def _get_or_create_stream(self, frame_type: int, stream_id: int) -> QuicStream:
         """The stream of a frame; mostly it is known, or the next request's."""
         stream = self._streams.get(stream_id)
