@@ -36,6 +36,8 @@ class Kernel:
     first_free_port: int  # net.ipv4.ip_unprivileged_port_start
     cgroup2: bool
     listening: frozenset[tuple[str, int]]  # addresses and ports of TCP that somebody listens at
+    datagrams: frozenset[tuple[str, int]]  # those of UDP that somebody has
+    rmem_max: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +101,7 @@ class Installed:
     python: tuple[int, int]
     compiled: bool
     uvloop: bool
+    quic: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

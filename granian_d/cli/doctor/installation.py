@@ -15,14 +15,15 @@ from typing import Final, NamedTuple
 from granian_d import __version__
 from granian_d.cli.doctor.facts import Installed
 from granian_d.cli.doctor.systemd_says import PATIENCE_S
-from granian_d.engine.choose import is_compiled
+from granian_d.engine.choose import is_compiled, speaks_quic
 
 _PROBE: Final = """
 import json, sys
 from importlib.util import find_spec
 from granian_d import __version__
 from granian_d.engine.choose import is_compiled
-print(json.dumps([__version__, sys.version_info[:2], is_compiled(), bool(find_spec("uvloop"))]))
+found = [bool(find_spec(name)) for name in ("uvloop", "aioquic")]
+print(json.dumps([__version__, sys.version_info[:2], is_compiled(), *found]))
 """
 _NOBODY: Final = 65534  # of systemd and of every distribution: owns nothing, reads what all may
 _FIRST_LINE: Final = re.compile(rb"#!\s*(/\S+)(?: -[EIPs]+)?\s*\n")
@@ -37,6 +38,7 @@ def ours() -> Installed:
         python=sys.version_info[:2],
         compiled=is_compiled(),
         uvloop=find_spec("uvloop") is not None,
+        quic=speaks_quic(),
     )
 
 
@@ -75,7 +77,7 @@ def probe(program: str, user: str) -> Installed | None:
             group=who.gid,
             extra_groups=who.groups,
         )
-        version, python_version, compiled, uvloop = json.loads(done.stdout)
+        version, python_version, compiled, uvloop, quic = json.loads(done.stdout)
     except (OSError, ValueError, subprocess.SubprocessError):
         return None
     major, minor = python_version
@@ -85,6 +87,7 @@ def probe(program: str, user: str) -> Installed | None:
         python=(major, minor),
         compiled=compiled,
         uvloop=uvloop,
+        quic=quic,
     )
 
 

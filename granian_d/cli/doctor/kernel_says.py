@@ -12,7 +12,9 @@ from typing import Final
 from granian_d.cli.doctor.access import Who
 from granian_d.cli.doctor.facts import Kernel
 
-_LISTEN: Final = "0A"  # TCP_LISTEN of include/net/tcp_states.h
+# Of include/net/tcp_states.h: a socket that listens, and one of UDP that is connected to nobody.
+_LISTEN: Final = "0A"
+_UNCONNECTED: Final = "07"
 _FIRST_FREE_PORT: Final = 1024
 
 
@@ -25,19 +27,25 @@ def kernel() -> Kernel:
         somaxconn=_number("/proc/sys/net/core/somaxconn"),
         first_free_port=_FIRST_FREE_PORT if first_free is None else first_free,
         cgroup2=os.path.exists("/sys/fs/cgroup/cgroup.controllers"),
-        listening=frozenset(
-            found
-            for table in ("tcp", "tcp6")
-            for line in _text(f"/proc/net/{table}").splitlines()[1:]
-            for found in listener(line)
-        ),
+        listening=_sockets("tcp", _LISTEN),
+        datagrams=_sockets("udp", _UNCONNECTED),
+        rmem_max=_number("/proc/sys/net/core/rmem_max"),
     )
 
 
-def listener(line: str) -> list[tuple[str, int]]:
-    """Address and port of a line of /proc/net/tcp (proc_pid_net(5)) whose socket listens."""
+def _sockets(protocol: str, state: str) -> frozenset[tuple[str, int]]:
+    lines = (
+        line
+        for table in (protocol, f"{protocol}6")
+        for line in _text(f"/proc/net/{table}").splitlines()
+    )
+    return frozenset(found for line in lines for found in address(line, state))
+
+
+def address(line: str, state: str = _LISTEN) -> list[tuple[str, int]]:
+    """Address and port of a line of /proc/net/tcp or udp (proc_pid_net(5)) in that state."""
     fields = line.split()
-    if len(fields) < 4 or fields[3] != _LISTEN:
+    if len(fields) < 4 or fields[3] != state:
         return []
     octets, _, port = fields[1].partition(":")
     packed = bytes.fromhex(octets)  # words of 32 bits in the byte order of the machine

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _LEAST_KERNEL: Final = (5, 4)
 _WHOLE_KERNEL: Final = (5, 14)
 _LEAST_SYSTEMD: Final = 252  # the oldest that the units are tried under
+_RECEIVE_BYTES: Final = 1 << 20  # of a UDP socket: supervisor.datagrams
 
 
 def _backlog(facts: Facts) -> Iterator[Finding]:
@@ -134,6 +135,27 @@ def _loop(facts: Facts) -> Iterator[Finding]:
     )
 
 
+def _http3(facts: Facts) -> Iterator[Finding]:
+    installed, plan = facts.installed, facts.written.plan
+    if plan is None or plan.quic is None:
+        return
+    if installed is not None and not installed.quic:
+        yield Finding(
+            "fault",
+            "aioquic is not installed",
+            "it is wanted (http3 = true), so nothing starts",
+            "pip install 'granian-d[http3]', into the environment of granian-d",
+        )
+    most = facts.kernel.rmem_max
+    if most is not None and most < _RECEIVE_BYTES:
+        yield Finding(
+            "note",
+            f"net.core.rmem_max is {most}, for HTTP/3 {_RECEIVE_BYTES} bytes are asked for",
+            "what comes in a burst is dropped by the kernel, and sent again by clients",
+            f"sysctl -w net.core.rmem_max={_RECEIVE_BYTES}, and the same line in /etc/sysctl.d/",
+        )
+
+
 def _python(facts: Facts) -> Iterator[Finding]:
     installed, theirs = facts.installed, facts.written.venv_python
     if installed is None or theirs is None or theirs == installed.python:
@@ -156,5 +178,6 @@ CHECKS: Final = (
     Check("programs", "fault", "`granian-d` and `granianctl`, where systemd looks", _programs),
     Check("engine", "fault", "the engine: native or pure, and why", _engine),
     Check("loop", "fault", "uvloop, where `loop` wants it", _loop),
+    Check("http3", "fault", "aioquic, where `http3` wants it; `net.core.rmem_max`", _http3),
     Check("python", "fault", "the Python of `venv` against that of granian-d", _python),
 )

@@ -211,6 +211,13 @@ def _taken(facts: Facts) -> Iterator[Finding]:
                 "the daemon cannot have the address, if that is not itself",
                 f"ss -ltnp 'sport = :{each.port}'",
             )
+        if each.http3 and (each.host, each.port) in facts.kernel.datagrams:
+            yield Finding(
+                "fault" if facts.unit is not None else "note",
+                f"somebody has UDP port {each.port} of {each.host} already",
+                "HTTP/3 cannot have it, and without it nothing starts",
+                f"ss -lunp 'sport = :{each.port}'",
+            )
 
 
 def _unknown(facts: Facts) -> Iterator[Finding]:

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from granian_d.cli.doctor.finding import Level
 
 _NOTIFIES: Final = ("notify", "notify-reload")
-_STORED_BESIDE: Final = 2  # the scoreboard, the key of the tickets (docs/upgrade.md)
+_STORED_BESIDE: Final = (
+    2  # the scoreboard, the key of the tickets (docs/upgrade.md); QUIC's is one more
+)
 # The master's own, for each worker: its channel and its pidfd; and what a worker has open beside
 # connections: listeners, the loop, the files of the application.
 _OTHER_FILES: Final = 64
@@ -186,7 +188,7 @@ def _store(facts: Facts) -> Iterator[Finding]:
         return
     room = unit.number("FileDescriptorStoreMax") or 0
     own = len([each for each in plan.listeners if each.kind != "systemd"])
-    wanted = own + _STORED_BESIDE
+    wanted = own + _STORED_BESIDE + (plan.quic is not None)
     if room < wanted:
         yield Finding(
             "warning" if own else "note",
@@ -286,6 +288,40 @@ def _sockets(facts: Facts) -> Iterator[Finding]:
                 )
 
 
+def _datagrams(facts: Facts) -> Iterator[Finding]:
+    """Sockets of a socket unit against the listeners that would read them."""
+    if (unit := _present(facts)) is None or (plan := facts.written.plan) is None:
+        return
+    readers = {each.name for each in plan.listeners if each.kind == "systemd" and each.http3}
+    root = unit["User"] in {"", "root", "0"} and unit["DynamicUser"] != "yes"
+    for each in facts.sockets:
+        if each["LoadState"] != "loaded":
+            continue
+        name, passed = each["FileDescriptorName"], _addresses(each, ("Datagram",))
+        read = not readers.isdisjoint({"", name})
+        low = [one for one in _addresses(each) if _port(one) < facts.kernel.first_free_port]
+        if passed and not read:
+            yield Finding(
+                "warning",
+                f"{each.name} has ListenDatagram=, and no listener that reads it",
+                "its datagrams are never answered",
+                f'{facts.file}: listen = ["systemd:{name},http3=true"]',
+            )
+        elif read and not passed and low and not root:
+            yield Finding(
+                "fault",
+                f"http3 is wanted beside {', '.join(low)} of {each.name}",
+                f"{unit['User'] or 'the service'} cannot bind that UDP port, so nothing starts",
+                f"systemctl edit {each.name}: ListenDatagram={low[0]}",
+            )
+
+
+def _port(address: str) -> int:
+    """Of an address of the internet; more than any for others."""
+    port = address.rpartition(":")[2]
+    return int(port) if port.isdigit() else 1 << 16
+
+
 def _twice(facts: Facts) -> Iterator[Finding]:
     if not facts.written.listen_given:
         return
@@ -303,9 +339,10 @@ def _twice(facts: Facts) -> Iterator[Finding]:
             )
 
 
-def _addresses(socket: Unit) -> list[str]:
+def _addresses(socket: Unit, kinds: tuple[str, ...] = ("Stream",)) -> list[str]:
     """Where a socket unit listens: "/run/x.sock", "127.0.0.1:80", "[::]:80"."""
-    return [line.rpartition(" (")[0] for line in socket["Listen"].splitlines()]
+    lines = (line.rpartition(" (") for line in socket["Listen"].splitlines())
+    return [address for address, _, kind in lines if kind.rstrip(")") in kinds]
 
 
 CHECKS: Final = (
@@ -334,5 +371,11 @@ CHECKS: Final = (
     Check("ports", "fault", "ports that take a capability", _ports),
     Check("daemon-reload", "warning", "files of units that systemd has not read", _loaded),
     Check("sockets", "fault", "socket units that the settings want", _sockets),
+    Check(
+        "datagrams",
+        "fault",
+        "`ListenDatagram=` of a socket unit against the listeners with `http3`",
+        _datagrams,
+    ),
     Check("twice", "fault", "an address that the socket unit and the daemon bind", _twice),
 )

@@ -91,10 +91,21 @@ def written(settings: str, directory: Path, **more) -> Written:
 
 
 KERNEL = Kernel(
-    release=(6, 1), somaxconn=4096, first_free_port=1024, cgroup2=True, listening=frozenset()
+    release=(6, 1),
+    somaxconn=4096,
+    first_free_port=1024,
+    cgroup2=True,
+    listening=frozenset(),
+    datagrams=frozenset(),
+    rmem_max=1 << 20,
 )
 INSTALLED = Installed(
-    program="/usr/bin/granian-d", version="1.0", python=(3, 11), compiled=True, uvloop=True
+    program="/usr/bin/granian-d",
+    version="1.0",
+    python=(3, 11),
+    compiled=True,
+    uvloop=True,
+    quic=True,
 )
 
 

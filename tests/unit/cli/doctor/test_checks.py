@@ -23,6 +23,7 @@ from tests.unit.cli.doctor.healthy import (
     unit,
     written,
 )
+from tests.unit.plan.specimens import QUIC
 
 DAY = 86400
 DYNAMIC = Who("granian-shop", None, frozenset())
@@ -48,6 +49,10 @@ WITHOUT_ENGINE = {"engine_wanted": "native", "installed": replace(INSTALLED, com
 IN_TIME = {"change": 1, "at": NOW - 50, "took_s": 1.0, "exit_code": 0, "reason": ""}
 
 # The check, the facts that differ from healthy ones, the level, and part of the line.
+HTTP3 = {"http3_wanted": True}
+HTTP3_OF_SYSTEMD = HTTP3 | {"settings": 'listen = ["systemd:http"]'}
+STREAM = "/run/granian-shop.sock (Stream)"
+
 BROKEN = [
     ("settings", {"error": "x.toml:3: workerz: there is no such option"}, "fault", "workerz"),
     ("settings", {"remarks": ("old: renamed",)}, "note", "renamed"),
@@ -240,6 +245,30 @@ BROKEN = [
         "fault",
         "no worker starts",
     ),
+    ("http3", {**HTTP3, "installed": replace(INSTALLED, quic=False)}, "fault", "[http3]"),
+    ("http3", {**HTTP3, "kernel": replace(KERNEL, rmem_max=212992)}, "note", "rmem_max"),
+    (
+        "taken",
+        STOPPED
+        | {
+            **HTTP3,
+            "kernel": replace(KERNEL, datagrams=frozenset({("127.0.0.1", 8000)})),
+        },
+        "fault",
+        "ss -lunp 'sport = :8000'",
+    ),
+    (
+        "datagrams",
+        {"sockets": (socket_unit(Listen=f"{STREAM}\n[::]:443 (Datagram)"),)},
+        "warning",
+        'listen = ["systemd:http,http3=true"]',
+    ),
+    (
+        "datagrams",
+        {**HTTP3_OF_SYSTEMD, "sockets": (socket_unit(Listen="[::]:443 (Stream)"),)},
+        "fault",
+        "ListenDatagram=[::]:443",
+    ),
     ("python", {"venv": "/srv/v", "venv_python": (3, 12)}, "fault", "/srv/v is for Python 3.12"),
 ]
 OF_THE_FILE = {"plan", "error", "remarks", "changed_at", "venv", "venv_python"}
@@ -252,6 +281,10 @@ def broken(directory, changes: dict) -> Facts:
     if engine := changes.pop("engine_wanted", ""):  # which the settings want where it is not
         worker = replace(facts.written.plan.worker, engine=engine)
         changes["plan"] = replace(facts.written.plan, worker=worker)
+    if changes.pop("http3_wanted", False):  # without a certificate's files
+        plan = facts.written.plan
+        listeners = tuple(replace(each, tls=True, http3=True) for each in plan.listeners)
+        changes["plan"] = replace(plan, listeners=listeners, quic=QUIC)
     of_file = {name: changes.pop(name) for name in OF_THE_FILE & set(changes)}
     return replace(facts, written=replace(facts.written, **of_file), **changes)
 
@@ -298,6 +331,12 @@ def test_every_check_is_shown_to_find_something_at_its_level():
         },
         {"outputs": (Output("log.file", "/var/log/granian/shop/a.log", True),)},
         {"accesses": (way("working_dir", "/srv/shop", OPEN),)},
+        HTTP3,
+        {**HTTP3_OF_SYSTEMD, "sockets": (socket_unit(Listen=STREAM),)},
+        {
+            **HTTP3_OF_SYSTEMD,
+            "sockets": (socket_unit(Listen="[::]:443 (Stream)\n[::]:443 (Datagram)"),),
+        },
         {
             "accesses": (way("working_dir", "/home/me/shop", OPEN),),
             "unit": unit(BindReadOnlyPaths="/home/me:/home/me:rbind"),

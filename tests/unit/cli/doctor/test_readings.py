@@ -12,7 +12,7 @@ from granian_d.cli.doctor import systemd_says, written
 from granian_d.cli.doctor.access import Access, Who, obstacle, steps_to
 from granian_d.cli.doctor.facts import Unit
 from granian_d.cli.doctor.installation import interpreter, ours, probe, venv_python
-from granian_d.cli.doctor.kernel_says import listener
+from granian_d.cli.doctor.kernel_says import address
 from granian_d.cli.doctor.spans import span_s
 from granian_d.settings import load
 from tests.certificates import Authority
@@ -95,9 +95,10 @@ def test_variables_of_a_unit_count(tmp_path):
 def test_sockets_that_listen():
     words = "0100007F" if sys.byteorder == "little" else "7F000001"
     line = f"   0: {words}:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 1"
-    assert listener(line) == [("127.0.0.1", 8080)]
-    assert listener(line.replace(" 0A ", " 01 ")) == []
-    assert listener(line.replace(words, "0" * 32)) == [("::", 8080)]
+    assert address(line) == [("127.0.0.1", 8080)]
+    assert address(line.replace(" 0A ", " 01 ")) == []
+    assert address(line.replace(words, "0" * 32)) == [("::", 8080)]
+    assert address(line.replace(" 0A ", " 07 "), "07") == [("127.0.0.1", 8080)]
 
 
 # --- who may what --------------------------------------------------------------------------------
