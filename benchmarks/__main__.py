@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from benchmarks import load, samples
 from benchmarks.cases import CASES
 from benchmarks.conduct import sample
+from benchmarks.plot import CASE as CHARTED
 from benchmarks.plot import chart
 from benchmarks.report import NOISE, report
 from benchmarks.samples import FIGURES, Run
@@ -52,6 +53,13 @@ def options() -> argparse.Namespace:
         "--write",
         action="store_true",
         help="replace benchmarks/results, or what of them is measured",
+    )
+    parser.add_argument(
+        "--into",
+        type=Path,
+        default=RESULTS,
+        metavar="DIRECTORY",
+        help="of results, instead of benchmarks/results",
     )
     parser.add_argument(
         "--render", action="store_true", help="measure nothing: table and chart anew"
@@ -134,7 +142,7 @@ def joined(before: Run, now: Run) -> Run:
     theirs = was["theirs"].keys() & found["theirs"].keys()
     differing += [name for name in theirs if was["theirs"][name] != found["theirs"][name]]
     if differing:
-        sys.exit(f"benchmarks/results is of another {differing[0]}: measure all of it again")
+        sys.exit(f"what is there is of another {differing[0]}: measure all of it again")
     measured = {(one.case, one.server) for one in now.samples}
     kept = [one for one in before.samples if (one.case, one.server) not in measured]
     return Run(now.surroundings, before.left_out | now.left_out, [*kept, *now.samples])
@@ -145,7 +153,7 @@ def main() -> None:
     signal.signal(
         signal.SIGTERM, lambda *_: sys.exit("stopped")
     )  # and the server that runs with it
-    figures = RESULTS / "figures.json"
+    figures = chosen.into / "figures.json"
     result = samples.read(figures) if chosen.render else run(chosen)
     print("\n" + report(result))
     whole = (chosen.only, chosen.cases, chosen.rounds, chosen.seconds) == (
@@ -155,14 +163,15 @@ def main() -> None:
         SECONDS,
     )
     if not (whole or chosen.write or chosen.render):
-        print("A part only: benchmarks/results is left as it was.")
+        print(f"A part only: {chosen.into} is left as it was.")
         return
     if not (whole or chosen.render) and figures.exists():
         result = joined(samples.read(figures), result)
-    RESULTS.mkdir(exist_ok=True)
+    chosen.into.mkdir(exist_ok=True)
     result.write(figures)
-    (RESULTS / "report.md").write_text(report(result))
-    (RESULTS / "chart.svg").write_text(chart(result))
+    (chosen.into / "report.md").write_text(report(result))
+    if any(one.case == CHARTED for one in result.samples):
+        (chosen.into / "chart.svg").write_text(chart(result))
 
 
 if __name__ == "__main__":

@@ -22,7 +22,9 @@ PATIENCE_S: Final = 10.0  # a worker may still be importing the application
 
 
 def check(case: Case, started: Running) -> None:
-    """Ask twice, on one connection if the server keeps it; ws_load checks echoes itself.
+    """Ask twice, on one connection if the server keeps it.
+
+    ws_load checks echoes itself, and h3_load the size of each answer, which is read here over TLS.
 
     Raises:
         Failed: no answer, another status than 200, or another body.
@@ -41,7 +43,7 @@ def check(case: Case, started: Running) -> None:
 
 def ask_over_http1(case: Case, method: str, started: Running) -> list[tuple[int, bytes]]:
     peer = http.client.HTTPConnection("127.0.0.1", started.port, timeout=PATIENCE_S)
-    if case.tls:
+    if case.secured:
         context = ssl.create_default_context(cafile=started.certificate)
         peer = http.client.HTTPSConnection(
             "127.0.0.1", started.port, timeout=PATIENCE_S, context=context

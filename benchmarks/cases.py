@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from benchmarks.apps.answers import FILE_BYTES, HELLO, TEN_KIB
+from benchmarks.apps.answers import FILE_BYTES, HELLO, ONE_MIB, TEN_KIB
 
 FILE_CONTENT: Final = (TEN_KIB * 5)[:FILE_BYTES]
-ONE_MIB: Final = (TEN_KIB * 103)[: 1 << 20]
 
 LOAD: Final = ("rate", "cpu_us", "p50_us", "p99_us", "pss_kib", "uss_kib", "busy")
 LOGGED: Final = (*LOAD, "logged")
@@ -16,7 +15,7 @@ H2: Final = ("rate", "cpu_us", "mean_us", "pss_kib", "uss_kib", "busy")
 IDLE: Final = ("pss_per_connection_b", "uss_per_connection_b", "pss_kib", "uss_kib")
 
 
-Protocol = Literal["http/1.1", "h2", "websocket"]
+Protocol = Literal["http/1.1", "h2", "h3", "websocket"]
 
 
 @dataclass(frozen=True)
@@ -30,8 +29,8 @@ class Case:
         answer: the body that is expected, always with a 200.
         body: of the request; None is a GET.
         script: wrk's, in benchmarks/wrk; it sends the same method and body.
-        protocol: what is spoken, and by that who loads: wrk, h2load or ws_load.
-        tls: with a certificate of the run's own.
+        protocol: what is spoken, and by that who loads: wrk, h2load, h3_load or ws_load.
+        tls: with a certificate of the run's own; HTTP/3 has one always.
         connections: kept under load, or held idle.
         in_flight: requests or messages under way on each of them.
         mounted: the answer is a file that the server has below /static, and no application's.
@@ -54,6 +53,10 @@ class Case:
     mounted: bool = False
     idle: bool = False
     shows: tuple[str, ...] = LOAD
+
+    @property
+    def secured(self) -> bool:
+        return self.tls or self.protocol == "h3"
 
     @property
     def needs(self) -> frozenset[str]:
@@ -91,5 +94,41 @@ CASES: Final = (
         in_flight=8,
     ),
     Case("tls", "TLS: hello on 64 connections that are kept", tls=True),
+    *(
+        Case(
+            f"h3-{streams}",
+            f"HTTP/3: hello, one connection, {streams} at a time",
+            protocol="h3",
+            connections=1,
+            in_flight=streams,
+        )
+        for streams in (1, 10, 100)
+    ),
+    Case(
+        "h3-many",
+        "HTTP/3: hello, 16 connections with 16 streams each",
+        protocol="h3",
+        connections=16,
+        in_flight=16,
+    ),
+    Case(
+        "h3-get-1m",
+        "HTTP/3: GET of 1 MiB, 4 at a time on one connection",
+        "/1m",
+        ONE_MIB,
+        protocol="h3",
+        connections=1,
+        in_flight=4,
+    ),
+    Case(
+        "h3-post-1m",
+        "HTTP/3: POST of 1 MiB, 4 at a time on one connection",
+        "/size",
+        str(len(ONE_MIB)).encode(),
+        ONE_MIB,
+        protocol="h3",
+        connections=1,
+        in_flight=4,
+    ),
     Case("idle", "10 000 idle connections", connections=10_000, idle=True, shows=IDLE),
 )

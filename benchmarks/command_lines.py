@@ -45,6 +45,10 @@ class Setup:
         return "2" if self.protocol == "h2" else "1"
 
     @property
+    def http3(self) -> bool:
+        return self.protocol == "h3"
+
+    @property
     def websocket(self) -> bool:
         return self.protocol == "websocket"
 
@@ -79,6 +83,7 @@ def granian_d(interface: str) -> Callable[[Setup], list[str]]:
             *("--backlog", BACKLOG, "--backpressure", setup.room),
             *("--http1-keep-alive-timeout", KEEP_ALIVE_S, "--http", setup.http),
             *(("--ws",) if setup.websocket else ("--no-ws",)),
+            *(("--http3",) if setup.http3 else ()),
             *(("--access-log",) if setup.access_log else ()),
             *_certificate(setup, "--ssl-certificate"),
             *_mount(setup),
@@ -109,9 +114,9 @@ def _mount(setup: Setup) -> tuple[str, ...]:
     return ("--static-path-mount", setup.mount) if setup.mounted else ()
 
 
-def _certificate(setup: Setup, option: str) -> tuple[str, ...]:
-    """The options of a server that has one for the certificate and --ssl-keyfile for its key."""
-    return (option, setup.certificate, "--ssl-keyfile", setup.key) if setup.tls else ()
+def _certificate(setup: Setup, option: str, of_key: str = "--ssl-keyfile") -> tuple[str, ...]:
+    """The options of a server that has one for the certificate and one for its key."""
+    return (option, setup.certificate, of_key, setup.key) if setup.tls else ()
 
 
 def uvicorn(setup: Setup) -> list[str]:
@@ -131,6 +136,8 @@ def hypercorn(setup: Setup) -> list[str]:
         *("--bind", setup.address, "--workers", str(setup.workers)),
         *("--backlog", BACKLOG, "--keep-alive", KEEP_ALIVE_S),
         *(("--access-logfile", "-") if setup.access_log else ()),
+        *(("--quic-bind", setup.address) if setup.http3 else ()),
+        *_certificate(setup, "--certfile", "--keyfile"),
     ]
 
 

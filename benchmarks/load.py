@@ -1,8 +1,9 @@
-"""Load by wrk, h2load or ws_load, and what it counted."""
+"""Load by wrk, h2load, h3_load or ws_load, and what it counted."""
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -17,8 +18,9 @@ if TYPE_CHECKING:
 
     from benchmarks.cases import Case, Protocol
 
-WS_LOAD: Final = ROOT / "build" / "ws_load"
-WS_SOURCE: Final = ROOT / "benchmarks" / "ws_load.c"
+BUILT: Final = ROOT / "build"
+SOURCES: Final = ROOT / "benchmarks"
+NGTCP2_PACKAGES: Final = "libngtcp2-dev libngtcp2-crypto-gnutls-dev libnghttp3-dev libgnutls28-dev"
 UNITS_US: Final = {"us": 1.0, "ms": 1e3, "s": 1e6}
 
 
@@ -60,11 +62,25 @@ def h2load(case: Case, port: int, seconds: int) -> list[str]:
 
 
 def ws_load(case: Case, port: int, seconds: int) -> list[str]:
-    return [str(WS_LOAD), str(port), str(case.connections), str(case.in_flight), str(seconds)]
+    return [
+        str(BUILT / "ws_load"),
+        str(port),
+        str(case.connections),
+        str(case.in_flight),
+        str(seconds),
+    ]
+
+
+def h3_load(case: Case, port: int, seconds: int) -> list[str]:
+    return [
+        *(str(BUILT / "h3_load"), str(port), str(case.connections), str(case.in_flight)),
+        *(str(seconds), case.path, str(len(case.answer))),
+        *(() if case.body is None else (str(len(case.body)),)),
+    ]
 
 
 def counted(output: str) -> Load:
-    """The last line that wrk and ws_load write, one JSON object."""
+    """The last line that wrk, h3_load and ws_load write, one JSON object."""
     said: dict[str, Any] = json.loads(output.splitlines()[-1])
     errors = sum(said.get(kind, 0) for kind in ("connect", "read", "write", "timeout", "status"))
     times_us = {name: said[name] for name in ("p50_us", "p99_us")}
@@ -89,34 +105,59 @@ def counted_by_h2load(output: str) -> Load:
 
 @dataclass(frozen=True)
 class Generator:
-    """Who loads: its command line for a case, a port and a time, and how its output is read."""
+    """Who loads: its command line for a case, a port and a time, and how its output is read.
+
+    Attributes:
+        program: is needed.
+        package: that has it, and the headers.
+        source: of what is compiled first; "" for none.
+        headers: that it wants, below /usr/include.
+        libraries: and libraries.
+    """
 
     command: Callable[[Case, int, int], list[str]]
     read: Callable[[str], Load]
     program: str
     package: str
+    source: str = ""
+    headers: str = ""
+    libraries: tuple[str, ...] = ()
 
 
 GENERATORS: Final[dict[Protocol, Generator]] = {
     "http/1.1": Generator(wrk, counted, "wrk", "wrk"),
     "h2": Generator(h2load, counted_by_h2load, "h2load", "nghttp2-client"),
-    "websocket": Generator(ws_load, counted, "cc", "gcc libc6-dev"),
+    "h3": Generator(
+        h3_load,
+        counted,
+        "cc",
+        f"gcc libc6-dev {NGTCP2_PACKAGES}",
+        "h3_load.c",
+        "ngtcp2/ngtcp2_crypto_gnutls.h",
+        ("-lngtcp2", "-lngtcp2_crypto_gnutls", "-lnghttp3", "-lgnutls"),
+    ),
+    "websocket": Generator(ws_load, counted, "cc", "gcc libc6-dev", "ws_load.c"),
 }
 
 
 def missing(case: Case) -> str | None:
     """What has to be installed before the case can be loaded."""
     generator = GENERATORS[case.protocol]
-    if shutil.which(generator.program):
-        return None
-    return f"{generator.program} is missing: apt install {generator.package}"
+    if not shutil.which(generator.program):
+        return f"{generator.program} is missing: apt install {generator.package}"
+    if not os.path.exists(f"/usr/include/{generator.headers}"):
+        return f"{generator.headers} is missing: apt install {generator.package}"
+    return None
 
 
-def compile_ws_load() -> None:
-    if WS_LOAD.exists() and WS_LOAD.stat().st_mtime >= WS_SOURCE.stat().st_mtime:
+def compile_source(generator: Generator) -> None:
+    source = SOURCES / generator.source
+    built = BUILT / source.stem
+    if built.exists() and built.stat().st_mtime >= source.stat().st_mtime:
         return
-    WS_LOAD.parent.mkdir(exist_ok=True)
-    subprocess.run(["cc", "-O2", "-Wall", "-o", str(WS_LOAD), str(WS_SOURCE)], check=True)
+    BUILT.mkdir(exist_ok=True)
+    command = ["cc", "-O2", "-Wall", "-o", str(built), str(source), *generator.libraries]
+    subprocess.run(command, check=True)
 
 
 def drive(case: Case, port: int, seconds: int, cpus: str) -> Load:
@@ -126,8 +167,8 @@ def drive(case: Case, port: int, seconds: int, cpus: str) -> Load:
         Failed: the load generator came to nothing, or no request was answered.
     """
     generator = GENERATORS[case.protocol]
-    if case.protocol == "websocket":
-        compile_ws_load()
+    if generator.source:
+        compile_source(generator)
     command = ["taskset", "--cpu-list", cpus, *generator.command(case, port, seconds)]
     name = command[3].rpartition("/")[2]
     try:

@@ -71,7 +71,8 @@ def table(head: list[str], rows: list[list[str]], texts: int) -> Iterator[str]:
 
 
 def goal_table(run: Run) -> Iterator[str]:
-    rows = [[goal.title, *judged(goal, run)] for goal in goals()]
+    cases = {sample.case for sample in run.samples}
+    rows = [[goal.title, *judged(goal, run)] for goal in goals() if goal.case in cases]
     return table(["goal", "result", "wanted", "measured", "in one round"], rows, texts=2)
 
 

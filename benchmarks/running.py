@@ -74,11 +74,11 @@ def running(server: Server, case: Case, cpus: str) -> Iterator[Running]:
             workers=case.workers,
             access_log=case.access_log,
             protocol=case.protocol,
-            tls=case.tls,
+            tls=case.secured,
             mounted=case.mounted,
             directory=directory,
         )
-        if case.tls:
+        if case.secured:
             make_certificate(setup)
         output = directory / "output.log"
         command = ["taskset", "--cpu-list", cpus, *server.command(setup)]

@@ -36,7 +36,7 @@ class Server:
         interface: what the application speaks; "none" has no application.
         program: a path, or a name to be searched for.
         arguments: of the program, for a setup.
-        speaks: what it is measured with beyond HTTP/1.1: h2, websocket, tls, static.
+        speaks: what it is measured with beyond HTTP/1.1: h2, h3, websocket, tls, static.
         lacks: names of cases that it cannot be measured in, and why.
         requests_log: where it logs requests, in the setup's directory.
         stop_signal: ends it, workers and all.
@@ -85,11 +85,23 @@ ALL: Final = frozenset(("h2", "websocket", "tls"))
 STATIC: Final = frozenset({"static"})
 
 SERVERS: Final = (
-    Server("ours.asgi", "granian-d asgi", "asgi", GRANIAN_D, start.granian_d("asgi"), ALL | STATIC),
+    Server(
+        "ours.asgi",
+        "granian-d asgi",
+        "asgi",
+        GRANIAN_D,
+        start.granian_d("asgi"),
+        ALL | STATIC | {"h3"},
+    ),
     Server("granian.asgi", "granian asgi", "asgi", GRANIAN, start.granian("asgi"), ALL | STATIC),
     Server("uvicorn.asgi", "uvicorn asgi", "asgi", UVICORN, start.uvicorn, ALL - {"h2"}),
     Server(
-        "hypercorn.asgi", "hypercorn asgi", "asgi", HYPERCORN, start.hypercorn, frozenset({"h2"})
+        "hypercorn.asgi",
+        "hypercorn asgi",
+        "asgi",
+        HYPERCORN,
+        start.hypercorn,
+        frozenset({"h2", "h3"}),
     ),
     Server("gunicorn.asgi", "gunicorn asgi", "asgi", GUNICORN, start.gunicorn("asgi", "asgi")),
     Server(

@@ -16,12 +16,14 @@ from typing import Any, Final
 import granian_d
 from benchmarks.servers import PYTHON, SEARCHED
 
-OURS: Final = ("granian-d", "uvloop", "h11", "h2", "wsproto")
+OURS: Final = ("granian-d", "uvloop", "h11", "h2", "wsproto", "aioquic")
 THEIRS: Final = (
     *("granian", "uvicorn", "hypercorn", "gunicorn", "gunicorn_h1c", "fastpysgi"),
-    *("uvloop", "httptools", "h11", "h2", "websockets"),
+    *("uvloop", "httptools", "h11", "h2", "websockets", "aioquic"),
 )
 TOOLS: Final = {"nginx": "-v", "wrk": "-v", "h2load": "--version"}  # and how each tells
+
+NGTCP2: Final = Path("/usr/include/ngtcp2/version.h")  # of which h3_load is made
 
 # Run by each virtual environment's own interpreter.
 VERSIONS: Final = """
@@ -48,7 +50,8 @@ def surroundings(rounds: int, seconds: int) -> dict[str, Any]:
         "seconds": seconds,
         "ours": versions(sys.executable, OURS) | {"compiled modules": compiled_modules()},
         "theirs": versions(PYTHON, THEIRS),
-        "tools": {name: tool_version(name, flag) for name, flag in TOOLS.items()},
+        "tools": {name: tool_version(name, flag) for name, flag in TOOLS.items()}
+        | {"ngtcp2": header_version(NGTCP2)},
     }
 
 
@@ -70,6 +73,13 @@ def versions(python: str, names: tuple[str, ...]) -> dict[str, str]:
 def compiled_modules() -> str:
     """How many modules of granian-d are there as machine code."""
     return str(sum(1 for _ in Path(granian_d.__file__).parent.rglob("*.so")))
+
+
+def header_version(path: Path) -> str:
+    if not path.exists():
+        return "missing"
+    match = re.search(r'_VERSION "([0-9.]+)', path.read_text())
+    return match[1] if match else "unknown"
 
 
 def tool_version(name: str, flag: str) -> str:

@@ -7,6 +7,7 @@ from typing import Final
 
 HELLO: Final = b"Hello, world!"
 TEN_KIB: Final = b"0123456789abcdef" * 640
+ONE_MIB: Final = b"0123456789abcdef" * 65536
 PAUSE_S: Final = 0.01
 
 FILE: Final = os.environ.get("BENCH_FILE", "")

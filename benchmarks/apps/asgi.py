@@ -2,7 +2,7 @@
 
 import asyncio
 
-from benchmarks.apps.answers import FILE, FILE_BYTES, HELLO, PAUSE_S, TEN_KIB
+from benchmarks.apps.answers import FILE, FILE_BYTES, HELLO, ONE_MIB, PAUSE_S, TEN_KIB
 
 TEXT = (b"content-type", b"text/plain")
 
@@ -19,6 +19,20 @@ async def hello(_scope, _receive, send):
 
 async def ten_kib(_scope, _receive, send):
     await answer(send, TEN_KIB)
+
+
+async def one_mib(_scope, _receive, send):
+    await answer(send, ONE_MIB)
+
+
+async def size(_scope, receive, send):
+    """Of the body, which is dropped as it comes."""
+    message = await receive()
+    size = len(message["body"])
+    while message.get("more_body"):
+        message = await receive()
+        size += len(message["body"])
+    await answer(send, str(size).encode())
 
 
 async def echo(_scope, receive, send):
@@ -60,7 +74,15 @@ async def websocket(_scope, receive, send):
 
 
 KINDS = {"lifespan": lifespan, "websocket": websocket}
-ROUTES = {"/hello": hello, "/10k": ten_kib, "/echo": echo, "/pause": pause, "/file": file}
+ROUTES = {
+    "/hello": hello,
+    "/10k": ten_kib,
+    "/1m": one_mib,
+    "/echo": echo,
+    "/size": size,
+    "/pause": pause,
+    "/file": file,
+}
 
 
 async def app(scope, receive, send):
