@@ -23,7 +23,7 @@ def new_key(kind: str = "ec"):
     """A private key."""
     if kind == "rsa":
         return rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    return ec.generate_private_key(ec.SECP256R1())
+    return ec.generate_private_key(ec.SECP521R1() if kind == "p521" else ec.SECP256R1())
 
 
 def key_pem(key, password: str = "", style: str = "PKCS8") -> bytes:

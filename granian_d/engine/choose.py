@@ -10,7 +10,7 @@ from granian_d.errors import EngineMissing
 
 if TYPE_CHECKING:
     from granian_d.engine.contract import EndpointMaker, SessionMaker, UpgradedMaker
-    from granian_d.engine.datagrams import HallMaker
+    from granian_d.engine.datagrams import Credentials, HallMaker
     from granian_d.plan.model import EngineName
 
 Protocol = Literal["h1", "h2", "h2c", "websocket"]
@@ -29,6 +29,7 @@ _MAKERS: Final[dict[tuple[str, Protocol], tuple[str, str]]] = {
 
 # QUIC has one engine, on a library that not everybody has.
 _HALL: Final = ("granian_d.engine.pure.quic.hall", "QuicHall")
+_CERTIFICATES: Final = "granian_d.engine.pure.quic.certificates"
 _QUIC_LIBRARY: Final = "aioquic"
 QUIC_MISSING: Final = "HTTP/3 needs the extra http3: pip install 'granian-d[http3]'"
 
@@ -89,3 +90,8 @@ def choose_hall() -> HallMaker:
     module, maker = _HALL
     made: HallMaker = getattr(import_module(module), maker)
     return made
+
+
+def judge_credentials(credentials: Credentials) -> None:
+    """Raise ConfigError if they cannot be used for QUIC."""
+    import_module(_CERTIFICATES).read_pairs(credentials)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from granian_d.engine.choose import QUIC_MISSING, speaks_quic
+from granian_d.engine.choose import QUIC_MISSING, judge_credentials, speaks_quic
+from granian_d.errors import ConfigError
 from granian_d.plan.model import Http3Limits, QuicPlan
+from granian_d.transport.quic_credentials import credentials_of
+from granian_d.transport.tls_context import TlsFault, read_material
 
 if TYPE_CHECKING:
-    from granian_d.plan import ListenerPlan
+    from granian_d.plan import ListenerPlan, TlsPlan
     from granian_d.settings.load import Loaded
     from granian_d.settings.serving import Listen
     from granian_d.settings.toml_lines import KeyPath
@@ -55,17 +58,22 @@ def _obstacle(entry: Listen, *, tls: bool, proxy_protocol: bool) -> str:
     return ""
 
 
-def plan_quic(loaded: Loaded, listeners: tuple[ListenerPlan, ...]) -> QuicPlan | None:
+def plan_quic(
+    loaded: Loaded, listeners: tuple[ListenerPlan, ...], tls: TlsPlan | None
+) -> QuicPlan | None:
     """The plan; None where no listener has HTTP/3.
 
     Raises:
-        ConfigError: it is wanted, and there is no listener that can have it.
+        ConfigError: it is wanted, and there is no listener that can have it, or a certificate is of
+            no use for it.
     """
     if not any(listener.http3 for listener in listeners):
         if loaded.settings.http3:
             reason = "needs a TCP port with TLS: ssl.certificate and ssl.keyfile"
             raise loaded.refusal(("http3",), reason)
         return None
+    if tls is not None:
+        _try(loaded, tls)
     table = loaded.settings.quic
     return QuicPlan(
         idle_timeout_s=table.idle_timeout,
@@ -74,6 +82,17 @@ def plan_quic(loaded: Loaded, listeners: tuple[ListenerPlan, ...]) -> QuicPlan |
         alt_svc_port=table.alt_svc_port or 0,
         alt_svc_max_age_s=table.alt_svc_max_age,
     )
+
+
+def _try(loaded: Loaded, tls: TlsPlan) -> None:
+    """See that the certificates can be used, which OpenSSL takes."""
+    try:
+        judge_credentials(credentials_of(tls, read_material(tls)))
+    except TlsFault as fault:
+        if not (loaded.surroundings.rehearsal and fault.denied):
+            raise
+    except ConfigError as error:
+        raise loaded.refusal(("ssl",), str(error)) from error
 
 
 def plan_http3_limits(loaded: Loaded, listeners: tuple[ListenerPlan, ...]) -> Http3Limits | None:

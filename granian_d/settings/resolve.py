@@ -58,7 +58,7 @@ def resolve(loaded: Loaded) -> DaemonPlan:
     """
     settings, places = loaded.settings, loaded.surroundings
     resolve_engine(settings.engine)  # raises when it is wanted and not installed
-    listeners = plan_listeners(loaded)
+    listeners, tls = plan_listeners(loaded), plan_tls(loaded)
     return DaemonPlan(
         version=__version__,
         master=MasterPlan(
@@ -68,8 +68,8 @@ def resolve(loaded: Loaded) -> DaemonPlan:
         ),
         listeners=listeners,
         pool=plan_pool(loaded),
-        tls=plan_tls(loaded),
-        quic=plan_quic(loaded, listeners),
+        tls=tls,
+        quic=plan_quic(loaded, listeners, tls),
         metrics=plan_metrics(loaded),
         watch=plan_watch(loaded, _working_dir(loaded)),
         worker=_plan_worker(loaded, listeners),

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from granian_d.engine.choose import choose_hall
-from granian_d.engine.datagrams import Credentials, QuicTerms
+from granian_d.engine.datagrams import QuicTerms
 from granian_d.transport.links import Joined, Links
 from granian_d.transport.mailbox import Mailbox
+from granian_d.transport.quic_credentials import credentials_of
 from granian_d.transport.udp import UdpSocket
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from granian_d.control.channel import Berth
     from granian_d.engine.contract import Leave, Service
     from granian_d.http.message import Peer
-    from granian_d.plan import DaemonPlan, TlsPlan
+    from granian_d.plan import DaemonPlan
     from granian_d.transport.contract import Connections
     from granian_d.transport.deadlines import Deadlines
 
@@ -71,7 +72,7 @@ class Halls:
             seat=berth.seat,
             generation=generation,
             key=berth.key,
-            credentials=_credentials(plan.tls, contexts),
+            credentials=credentials_of(plan.tls, contexts.material),
             handshake_timeout_s=plan.tls.handshake_timeout_s,
             retry_above=plan.quic.retry_above,
             early_data=plan.quic.early_data,
@@ -97,7 +98,7 @@ class Halls:
         Raises:
             ConfigError: they cannot be used for QUIC.
         """
-        credentials = _credentials(self._tls, contexts)
+        credentials = credentials_of(self._tls, contexts.material)
         for one in self._sockets:
             one.hall.renew(credentials)
 
@@ -116,14 +117,3 @@ class Halls:
     def _drain(self, leave: Leave) -> None:
         for one in self._sockets:
             one.drain(leave)
-
-
-def _credentials(plan: TlsPlan, contexts: Any) -> Credentials:
-    """What the contexts of OpenSSL were made of."""
-    material = contexts.material
-    pairs = zip(material.pairs, plan.certificates, strict=True)
-    return Credentials(
-        pairs=tuple((chain, key, pair.password) for (chain, key), pair in pairs),
-        ticket_keys=material.ticket_keys,
-        ticket_lifetime_s=plan.ticket_lifetime_s,
-    )

@@ -122,3 +122,10 @@ def test_without_the_library_the_extra_is_named(write, monkeypatch):
     assert str(caught.value) == (
         f"{file}:2: http3: HTTP/3 needs the extra http3: pip install 'granian-d[http3]'"
     )
+
+
+def test_a_key_that_quic_cannot_use(write, tmp_path):
+    file = write("http3 = true\n" + PAIR)
+    AUTHORITY.issue("localhost", kind="p521").write(tmp_path, "host")
+    with pytest.raises(ConfigError, match=r"ssl: certificate 1 cannot be used for HTTP/3: its key"):
+        plan_of(file)
