@@ -7,7 +7,8 @@ something to be said, and an ACK goes with whatever leaves; alone it leaves when
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from aioquic import tls
 from aioquic.buffer import size_uint_var
@@ -16,10 +17,13 @@ from aioquic.quic.connection import (
     MAX_STREAM_DATA_FRAME_CAPACITY,
     RESET_STREAM_FRAME_CAPACITY,
     STOP_SENDING_FRAME_CAPACITY,
+    QuicConnectionState,
 )
 from aioquic.quic.packet import QuicFrameType, QuicPacketType
+from aioquic.quic.packet_builder import QuicPacketBuilderStop
 
 from granian_d.engine.contract import NEVER
+from granian_d.engine.pure.quic.builder import ShortBuilder
 from granian_d.engine.pure.quic.streams import StreamingConnection
 
 if TYPE_CHECKING:
@@ -42,11 +46,28 @@ class WritingConnection(StreamingConnection):
 
     def datagrams_to_send(self, now: float) -> list[tuple[bytes, Any]]:
         """Packets, if there is anything to be said; most of what comes asks for nothing."""
-        if self._handshake_confirmed and not self._close_pending and len(self._network_paths) == 1:
-            ack_at = self._space.ack_at
-            if (ack_at is None or ack_at > now) and not self._has_output():
-                return []
-        return super().datagrams_to_send(now)
+        path = self._network_paths[0]
+        is_plain = self._is_settled and path.is_validated and len(self._network_paths) == 1
+        if not is_plain or self._close_pending or self._state is not QuicConnectionState.CONNECTED:
+            return super().datagrams_to_send(now)
+        ack_at = self._space.ack_at
+        if (ack_at is None or ack_at > now) and not self._has_output():
+            return []
+        return self._build(path, now)
+
+    def _build(self, path: QuicNetworkPath, now: float) -> list[tuple[bytes, Any]]:
+        """What `QuicConnection.datagrams_to_send` comes to where only 1-RTT packets can be sent."""
+        most = self._max_datagram_size
+        flight = self._loss.congestion_window - self._loss.bytes_in_flight
+        if self._probe_pending:  # which is not held back by congestion (RFC 9002 7.5)
+            flight = max(flight, most)
+        peer_id = self._peer_cid.cid
+        short = ShortBuilder(self._keys, peer_id, self._packet_number, self._spin_bit, most, flight)
+        builder = cast("QuicPacketBuilder", short)
+        self._pacing_at = None
+        with suppress(QuicPacketBuilderStop):
+            self._write_application(builder, path, now)
+        return self._flush_builder(builder, path, peer_id, now)
 
     def _write_application(
         self, builder: QuicPacketBuilder, network_path: QuicNetworkPath, now: float
