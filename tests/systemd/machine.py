@@ -155,7 +155,9 @@ class Machine(Bare):
 
     def __init__(self, suite: str, wheel: Path) -> None:
         with (ROOT / "pyproject.toml").open("rb") as file:
-            needs = (*tomllib.load(file)["project"]["dependencies"], *FRAMEWORKS, *EXTENSIONS)
+            project = tomllib.load(file)["project"]
+        own = (*project["dependencies"], *project["optional-dependencies"]["http3"])
+        needs = (*own, *FRAMEWORKS, *EXTENSIONS)
         super().__init__(suite, wheel.parent, VENV, needs, "granian")
         self._wheel = wheel
 
