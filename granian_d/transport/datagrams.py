@@ -53,8 +53,8 @@ def tune(sock: socket.socket) -> bool:
 
     Then it tells with each datagram which one it was sent to, and answers must say it.
     """
-    _grow(sock, socket.SO_RCVBUF, RECEIVE_BYTES)
-    _grow(sock, socket.SO_SNDBUF, SEND_BYTES)
+    grow(sock, socket.SO_RCVBUF, RECEIVE_BYTES)
+    grow(sock, socket.SO_SNDBUF, SEND_BYTES)
     # No fragments (RFC 9000 14), and no belief in what ICMP says of the path, which anybody can
     # forge (14.2.1): DO would keep to that, and refuse all that QUIC sends. Hence PROBE.
     six = sock.family == socket.AF_INET6
@@ -73,8 +73,11 @@ def tune(sock: socket.socket) -> bool:
     return True
 
 
-def _grow(sock: socket.socket, option: int, size: int) -> None:
-    """Somebody may have given it more (ReceiveBuffer= of systemd.socket(5))."""
+def grow(sock: socket.socket, option: int, size: int) -> None:
+    """Make a buffer of a socket larger.
+
+    Somebody may have given it more (ReceiveBuffer= of systemd.socket(5)).
+    """
     if sock.getsockopt(socket.SOL_SOCKET, option) < 2 * size:  # the kernel doubles what it is told
         sock.setsockopt(socket.SOL_SOCKET, option, size)
 

@@ -13,16 +13,17 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import socket
 import struct
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from granian_d.engine.connection_ids import derive, mailbox
 from granian_d.engine.datagrams import Path
+from granian_d.transport.datagrams import SEND_BYTES, grow
 
 if TYPE_CHECKING:
     import asyncio
-    import socket
     from collections.abc import Iterable, Iterator
 
     from granian_d.transport.udp import UdpSocket
@@ -57,6 +58,9 @@ class Mailbox:
     def __init__(
         self, loop: asyncio.AbstractEventLoop, sock: socket.socket, seat: int, key: bytes
     ) -> None:
+        grow(
+            sock, socket.SO_SNDBUF, SEND_BYTES
+        )  # frames that nobody has read count as the sender's
         self._loop = loop
         self._sock = sock
         self._seat = seat

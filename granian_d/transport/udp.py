@@ -1,4 +1,4 @@
-"""One UDP socket of a worker: the wire of a hall (engine.datagrams), which has its connections.
+"""One UDP address of a worker: the wire of a hall (engine.datagrams), which has its connections.
 
     readable -> recvmsg -> the hall is fed, datagram by datagram, and then flushed once
     sendmsg  <- send    <- hall
@@ -53,12 +53,14 @@ class UdpSocket:
 
     Args:
         loop: turns for it.
-        sock: bound, non-blocking; closed with this.
-        shared: other workers read from it, too.
+        socks: bound to one address, non-blocking; closed with this. Most often there is one; a
+            unit may pass several (ReusePort=).
+        shared: other workers read from them, too.
         links: the worker's connections.
         mailbox: of the worker.
 
     Attributes:
+        address: that it is bound to: host and port.
         name: what it is called in all workers.
     """
 
@@ -76,7 +78,9 @@ class UdpSocket:
         "_relayed",
         "_shared",
         "_sock",
+        "_socks",
         "_timer",
+        "address",
         "hall",
         "name",
     )
@@ -86,14 +90,16 @@ class UdpSocket:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        sock: socket.socket,
+        socks: Sequence[socket.socket],
         shared: bool,
         links: Links,
         mailbox: Mailbox,
     ) -> None:
-        tune(sock)
+        for sock in socks:
+            tune(sock)
         self._loop = loop
-        self._sock = sock
+        self._socks = tuple(socks)
+        self._sock = self._socks[0]  # what is sent leaves from this one
         self._shared = shared
         self._links = links
         self._mailbox = mailbox
@@ -106,12 +112,14 @@ class UdpSocket:
         self._queued_bytes = 0
         self._alarm_at = NEVER
         self._timer: asyncio.TimerHandle | None = None
-        self.name = "{} {}".format(*sock.getsockname()).encode()
+        self.address: tuple[str, int] = self._sock.getsockname()[:2]
+        self.name = "{} {}".format(*self.address).encode()
 
     def open(self) -> None:
         """Read from now on."""
         self._reading = True
-        self._loop.add_reader(self._sock.fileno(), self._read)
+        for sock in self._socks:
+            self._loop.add_reader(sock.fileno(), self._read, sock)
 
     def drain(self, leave: Leave) -> None:
         """Have the hall drained. A shared socket is left to the others; the mailbox stays."""
@@ -122,9 +130,10 @@ class UdpSocket:
 
     def sweep(self) -> None:
         """Feed all that is there: who has sent it cannot know that the worker leaves."""
-        left = MOST_SWEPT
-        while self._reading and left > 0 and (taken := self._read()):
-            left -= taken
+        for sock in self._socks:
+            left = MOST_SWEPT
+            while self._reading and left > 0 and (taken := self._read(sock)):
+                left -= taken
 
     def close(self) -> None:
         """Send what the hall has to say last; then nothing moves any more."""
@@ -136,27 +145,28 @@ class UdpSocket:
             self._queue.clear()
         if self._timer is not None:
             self._timer.cancel()
-        self._sock.close()
+        for sock in self._socks:
+            sock.close()
 
     # --- called by the loop --------------------------------------------------------------------
 
-    def _read(self) -> int:
+    def _read(self, sock: socket.socket) -> int:
         """Feed what has arrived, a share of it a turn, and have it answered together; how many."""
         now = monotonic()
         count = 0
         self._feeding = True
         try:
-            while count < SHARE and (taken := self._take(now)):
+            while count < SHARE and (taken := self._take(sock, now)):
                 count += taken
         finally:
             self._feeding = False
         self._flush()
         return count
 
-    def _take(self, now: float) -> int:
+    def _take(self, sock: socket.socket, now: float) -> int:
         """Feed what one call brings; how many datagrams, at least 1 if there may be more."""
         try:
-            data, controls, flags, peer = self._sock.recvmsg(DATAGRAM_BYTES, CONTROL_BYTES)
+            data, controls, flags, peer = sock.recvmsg(DATAGRAM_BYTES, CONTROL_BYTES)
         except BlockingIOError:
             return 0
         except OSError:
@@ -325,7 +335,8 @@ class UdpSocket:
     def _leave(self) -> None:
         if self._reading:
             self._reading = False
-            self._loop.remove_reader(self._sock.fileno())
+            for sock in self._socks:
+                self._loop.remove_reader(sock.fileno())
 
     def _report(self, error: Exception) -> None:
         """A fault of ours: told, and passed over. The hall ends the connection that it concerns."""

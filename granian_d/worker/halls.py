@@ -13,7 +13,8 @@ from granian_d.transport.udp import UdpSocket
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    import socket
+    from collections.abc import Callable, Iterable
 
     from granian_d.control.channel import Berth
     from granian_d.engine.contract import Leave, Service
@@ -63,8 +64,8 @@ class Halls:
         self._links = Links(deadlines, changed, has_room, failed)
         self._mailbox = Mailbox(loop, berth.mailbox, berth.seat, berth.key)
         self._sockets = [
-            UdpSocket(loop, sock, shared, self._links, self._mailbox)
-            for _, sock, shared in berth.sockets
+            UdpSocket(loop, socks, shared, self._links, self._mailbox)
+            for socks, shared in _by_address(berth)
         ]
         make = choose_hall()
         terms = QuicTerms(
@@ -78,8 +79,8 @@ class Halls:
             early_data=plan.quic.early_data,
             idle_timeout_s=plan.quic.idle_timeout_s,
         )
-        for one, (_, sock, _) in zip(self._sockets, berth.sockets, strict=True):
-            own = terms._replace(server=sock.getsockname()[:2])
+        for one in self._sockets:
+            own = terms._replace(server=one.address)
             one.hall = make(one, own, service, plan.worker.limits, deadlines.clock)
 
     def join(self, streams: Connections) -> Connections:
@@ -117,3 +118,11 @@ class Halls:
     def _drain(self, leave: Leave) -> None:
         for one in self._sockets:
             one.drain(leave)
+
+
+def _by_address(berth: Berth) -> Iterable[tuple[list[socket.socket], bool]]:
+    """The sockets of each address: a connection may come by any of them."""
+    found: dict[object, tuple[list[socket.socket], bool]] = {}
+    for _, sock, shared in berth.sockets:
+        found.setdefault(sock.getsockname(), ([], shared))[0].append(sock)
+    return found.values()

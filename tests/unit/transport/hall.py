@@ -85,13 +85,14 @@ class Berth:
     Args:
         seat: its number.
         sock: bound; a new one otherwise.
+        more: of its address.
         shared: others read it, too.
         key: of the daemon.
         answer: what a datagram of a path is answered with.
         relay: gives the seat of a datagram, None for this one.
     """
 
-    def __init__(self, seat=0, sock=None, *, shared=False, key=KEY, answer=None, relay=None):
+    def __init__(self, seat=0, sock=None, *more, shared=False, key=KEY, answer=None, relay=None):
         self.loop = asyncio.get_running_loop()
         self.faults = []
         self.loop.set_exception_handler(lambda _, context: self.faults.append(context))
@@ -107,9 +108,10 @@ class Berth:
         box.setblocking(False)
         box.bind(mailbox(key, seat))
         self.sock = sock or bound()
+        self.socks = [self.sock, *more]
         self.address = self.sock.getsockname()
         self.mailbox = Mailbox(self.loop, box, seat, key)
-        self.udp = UdpSocket(self.loop, self.sock, shared, self.links, self.mailbox)
+        self.udp = UdpSocket(self.loop, self.socks, shared, self.links, self.mailbox)
         self.hall = self.udp.hall = Hall(self.udp, answer)
         if relay is not None:
             self._relay_some(relay)

@@ -204,28 +204,41 @@ def test_others_have_their_turn_while_datagrams_keep_coming(runner):
     runner.run(story())
 
 
+class Cutting(Refusing):
+    """A socket whose kernel has not told all of some datagrams."""
+
+    def recvmsg(self, *sizes):
+        data, controls, flags, peer = self._sock.recvmsg(*sizes)
+        if data == b"cut":
+            return data, controls, flags | socket.MSG_TRUNC, peer
+        if data == b"untold":
+            return data, [], flags | socket.MSG_CTRUNC, peer
+        return data, controls, flags, (peer[0], 0) if data == b"port" else peer
+
+
 def test_cut_datagrams_and_those_of_port_0_are_not_fed(runner):
     async def story():
-        with closing(Berth()) as berth, bound() as client:
-            whole = berth.udp._sock
-
-            class Cutting:
-                def __getattr__(self, name):
-                    return getattr(whole, name)
-
-                def recvmsg(self, *sizes):
-                    data, controls, flags, peer = whole.recvmsg(*sizes)
-                    if data == b"cut":
-                        return data, controls, flags | socket.MSG_TRUNC, peer
-                    if data == b"untold":
-                        return data, [], flags | socket.MSG_CTRUNC, peer
-                    return data, controls, flags, (peer[0], 0) if data == b"port" else peer
-
-            berth.udp._sock = Cutting()
+        sock = Cutting(bound(), lambda *_: 0)
+        with closing(Berth(sock=sock)) as berth, bound() as client:
             for data in (b"cut", b"untold", b"port", b"whole"):
                 client.sendto(data, berth.address)
             await berth.hall.has_fed(1)
             assert [data for _, data in berth.hall.fed] == [b"whole"]
+
+    runner.run(story())
+
+
+def test_several_sockets_of_one_address_are_one(runner):
+    async def story():
+        first = bound()
+        first.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        port = first.getsockname()[1]
+        with closing(Berth(0, first, bound(port=port, reuse=True))) as berth:
+            for _ in range(16):  # the kernel spreads them by the client's port
+                with bound() as client:
+                    client.sendto(b"go", berth.address)
+                    await received(berth.loop, client, 1)
+            assert len(berth.hall.fed) == 16
 
     runner.run(story())
 
