@@ -7,6 +7,7 @@ import gc
 import os
 import signal
 import ssl
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -15,6 +16,7 @@ import pytest
 from granian_d.errors import ConfigurationError, FatalError, StartupError
 from granian_d.server.embed import Server
 from tests.certificates import Authority
+from tests.process.h3_client import configuration, connect
 
 
 class Application:
@@ -61,6 +63,13 @@ async def get(address, path="/", verify=True):
     transport = httpx.AsyncHTTPTransport(uds=uds, verify=verify)
     async with httpx.AsyncClient(transport=transport, timeout=60) as client:
         return (await client.get(("http://x" if uds else address) + path)).text
+
+
+async def told(file, words):
+    """What a log holds when these words are in it."""
+    while words not in (log := file.read_text() if file.exists() else ""):
+        await asyncio.sleep(0)
+    return log
 
 
 class Place:
@@ -212,10 +221,7 @@ def test_tls_on_a_port(tmp_path):
             ssl_key=key,
         )
         serving = asyncio.create_task(server.serve())
-        while "Listening at: " not in (
-            log := (tmp_path / "log").read_text() if (tmp_path / "log").exists() else ""
-        ):
-            await asyncio.sleep(0)
+        log = await told(tmp_path / "log", "Listening at: ")
         address = log.split("Listening at: ")[1].split()[0]
         trusting = ssl.create_default_context(cafile=tmp_path / "ca.crt")
         assert await get(address, verify=trusting) == "https"
@@ -255,3 +261,46 @@ def test_an_application_that_refuses_is_the_callers_fault(place):
         assert isinstance(serving.exception(), FatalError)
 
     asyncio.run(main())
+
+
+def test_http3_and_a_request_that_outlives_a_reload(tmp_path):
+    """The new life reads all datagrams of the port, and gives the old one those of its connections."""
+    authority = Authority()
+    authority.issue("localhost", "127.0.0.1").write(tmp_path, "host")
+
+    async def main():
+        app = Application()
+        server = Server(
+            app,
+            "127.0.0.1",
+            0,
+            interface="asgi",
+            http3=True,
+            ssl_cert=tmp_path / "host.crt",
+            ssl_key=tmp_path / "host.key",
+            log_file=tmp_path / "log",
+        )
+        serving = asyncio.create_task(server.serve())
+        log = await told(tmp_path / "log", " (HTTP/3)")
+        port = int(log.split(" (HTTP/3)")[0].rpartition(":")[2])
+        dial = partial(connect, port, configuration(authority.pem))
+        async with dial() as old:
+            assert (await old.ask("/")).text == "https"
+            waiting = old.begin("/wait")
+            await app.asked.wait()
+            server.reload()
+            while len(app.lives) < 2:
+                await asyncio.sleep(0.01)
+            async with dial() as new:
+                assert (await new.ask("/")).text == "https"
+            app.release.set()
+            assert (await waiting.whole()).text == "https"
+        server.stop()
+        await serving
+        assert app.lives == ["began", "began", "ended", "ended"]
+
+    gc.collect()
+    fds = len(os.listdir("/proc/self/fd"))
+    asyncio.run(main())
+    gc.collect()
+    assert len(os.listdir("/proc/self/fd")) == fds
