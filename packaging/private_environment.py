@@ -22,7 +22,9 @@ MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
 INTERPRETERS = Path(sys.base_prefix) / "bin"  # /usr/bin; /usr/local/bin in images of Python's own
 TOOLS = Path("build/tools")
 ENGINE = "granian_d/engine/native"
-EXTRAS = "http3"  # nobody can add one to the environment later, and without it options have no effect
+EXTRAS = (
+    "http3"  # nobody can add one to the environment later, and without it options have no effect
+)
 PROGRAM = """\
 #!{python}
 import sys

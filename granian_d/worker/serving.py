@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from granian_d.interface.contract import Interface
     from granian_d.observe.log import Log
     from granian_d.observe.scoreboard import Row
-    from granian_d.plan import DaemonPlan, ListenerPlan
+    from granian_d.plan import DaemonPlan, ListenerPlan, WorkerPlan
     from granian_d.worker.desk import Desk, RequestLog
     from granian_d.worker.halls import Halls
     from granian_d.worker.named import Named
@@ -80,21 +80,10 @@ class Serving:
         # In development the next request is for the new code, on a connection of its own.
         self._idle_s = 0.0 if plan.worker.debug else plan.worker.limits.idle_timeout_s
         self._overdue: Overdue | None = None
-        listener: Interface | Named = interface
         self._access_log: RequestLog | None = None
         if desk.access_log is not None:
             self._access_log = desk.access_log(loop.call_soon)
-            if self._access_log.wants_ids:
-                listener = importlib.import_module(NAMED).Named(interface)
-        peer_of = None
-        if (forwarding := plan.worker.forwarding) is not None:
-            peer_of = partial(importlib.import_module(FORWARDED).peer_of, plan=forwarding)
-        terms = (listener, desk.row, desk.log, self._access_log, peer_of)
-        dispatch = Dispatch(*terms)
-        if plan.worker.health or plan.worker.static:
-            dispatch = importlib.import_module(FRONTS).make(plan.worker, desk.health, terms)
-        if plan.worker.debug:
-            dispatch.observer = importlib.import_module(DEVELOPMENT).FaultPages(dispatch)
+        dispatch = self._make_dispatch(plan.worker)
         deadlines = Deadlines(loop)
         self._connections = make_connections(
             plan.worker.engine,
@@ -129,6 +118,23 @@ class Serving:
             self._accept_failed,
         )
         self._drain = Drain(loop, self._acceptor, self._connections, interface, desk.log)
+
+    def _make_dispatch(self, worker: WorkerPlan) -> Dispatch:
+        """What requests go to."""
+        desk = self._desk
+        listener: Interface | Named = self._interface
+        if self._access_log is not None and self._access_log.wants_ids:
+            listener = importlib.import_module(NAMED).Named(listener)
+        peer_of = None
+        if worker.forwarding is not None:
+            peer_of = partial(importlib.import_module(FORWARDED).peer_of, plan=worker.forwarding)
+        terms = (listener, desk.row, desk.log, self._access_log, peer_of)
+        dispatch = Dispatch(*terms)
+        if worker.health or worker.static:
+            dispatch = importlib.import_module(FRONTS).make(worker, desk.health, terms)
+        if worker.debug:
+            dispatch.observer = importlib.import_module(DEVELOPMENT).FaultPages(dispatch)
+        return dispatch
 
     @property
     def contexts(self) -> Any:

@@ -105,7 +105,7 @@ def worker():
     return modules_after(
         "import granian_d.cli.serve; from types import SimpleNamespace as N; "
         "from granian_d.worker.main import prepare; "
-        "prepare(N(worker=N(loop='auto', interface='asgi', engine='auto', http='auto', health='', static=None, forwarding=N()), access_log=N(enabled=True), tls=None, listeners=(), pool=N(preload=True)))"
+        "prepare(N(worker=N(loop='auto', interface='asgi', engine='auto', http='auto', health='', static=None, forwarding=N()), access_log=N(enabled=True), tls=None, quic=None, listeners=(), pool=N(preload=True)))"
     )
 
 
@@ -145,7 +145,7 @@ def test_preparing_makes_neither_a_thread_nor_a_loop(interface, engine):
     code = (
         "import threading; from types import SimpleNamespace as N; "
         "from granian_d.worker.main import prepare; "
-        f"prepare(N(worker=N(loop='auto', interface={interface!r}, engine={engine!r}, http='auto', health='', static=None, forwarding=N()), access_log=N(enabled=True), tls=None, listeners=(), pool=N(preload=True))); "
+        f"prepare(N(worker=N(loop='auto', interface={interface!r}, engine={engine!r}, http='auto', health='', static=None, forwarding=N()), access_log=N(enabled=True), tls=None, quic=None, listeners=(), pool=N(preload=True))); "
         "import asyncio, gc; "
         "assert threading.active_count() == 1, threading.enumerate(); "
         "loops = [o for o in gc.get_objects() if isinstance(o, asyncio.AbstractEventLoop)]; "

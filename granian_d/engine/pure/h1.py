@@ -11,9 +11,9 @@ A connection is in one of these phases, told by three attributes:
     _body without _exchange       answered; the rest of the request's body is discarded
     neither                       a head is awaited (or has begun to arrive: len(_intake))
 
-Requests are answered strictly in turn: the next head is looked at when the response before it has
-been handed to the wire and the wire has room. Application code runs inside `Service.serve`,
-inside the callbacks of an Exchange, and nowhere else; any of them may come back into this file.
+Requests are answered in turn: the next head is looked at when the response before it has been
+handed to the wire and the wire has room. Application code runs inside `Service.serve` and callbacks
+of an Exchange, and nowhere else; any of them may come back into this file.
 """
 
 from __future__ import annotations
@@ -96,8 +96,7 @@ class H1Endpoint:
         self._buffered_bytes = 0  # of the body, not pulled yet
         self._discard_bytes = 0  # of the body, that may still come without being wanted
         self._deaf = False  # what arrives is of no more use; what is being answered goes on
-        self._eof = False
-        self._over = False
+        self._eof = self._over = False
         self._busy = False
         self.deadline = self._patience.until_request()
 
