@@ -8,7 +8,9 @@ pytest.importorskip("aioquic")
 
 from aioquic import tls
 from aioquic._buffer import Buffer
-from aioquic.quic.packet import QuicErrorCode, pull_quic_header
+from aioquic.quic.crypto import CryptoPair
+from aioquic.quic.packet import QuicErrorCode, QuicFrameType, QuicPacketType, pull_quic_header
+from aioquic.quic.packet_builder import QuicPacketBuilder
 
 from granian_d.engine import connection_ids
 from granian_d.engine.datagrams import Path
@@ -294,6 +296,52 @@ def test_who_acknowledges_what_was_not_sent_is_sent_away():
     client.transmit()
     net.run(2.0)
     assert client.end.error_code == QuicErrorCode.PROTOCOL_VIOLATION
+
+
+def test_keys_that_everybody_can_make_are_good_for_the_handshake_alone():
+    net = Net()
+    server = net.server()
+    client = talk(net, server)
+    original = client.quic.original_destination_connection_id
+    for version in (1, 0x6B3343CF):
+        keys = CryptoPair()
+        keys.setup_initial(cid=original, is_client=True, version=version)
+        builder = QuicPacketBuilder(
+            host_cid=client.quic.host_cid,
+            peer_cid=original,
+            version=version,
+            is_client=True,
+            max_datagram_size=1200,
+            packet_number=1000,
+        )
+        builder.start_packet(QuicPacketType.INITIAL, keys)
+        builder.start_frame(QuicFrameType.TRANSPORT_CLOSE, 4).push_bytes(bytes(3))
+        ((datagram,), _) = builder.flush()
+        assert len(datagram) == 1200
+        feed(server, datagram)
+    assert server.open
+
+
+def test_a_handshake_in_too_many_pieces():
+    net = Net()
+    server = net.server()
+    net.judge = lambda datagram, up: None
+    client = net.client(server).connect()
+    keys = client.quic._cryptos[tls.Epoch.INITIAL]
+    builder = QuicPacketBuilder(
+        host_cid=client.quic.host_cid,
+        peer_cid=client.quic._peer_cid.cid,
+        version=1,
+        is_client=True,
+        max_datagram_size=1200,
+        packet_number=7,
+    )
+    builder.start_packet(QuicPacketType.INITIAL, keys)
+    for at in range(1, 140, 2):
+        builder.start_frame(QuicFrameType.CRYPTO, 8).push_bytes(bytes((0x40, at, 1, 0)))
+    ((datagram,), _) = builder.flush()
+    server.receive(datagram, client.address)
+    assert server.failures == ["Handshake in too many pieces"]
 
 
 # --- ends --------------------------------------------------------------------------------------------

@@ -235,6 +235,20 @@ def test_an_acknowledgement_waits_for_what_leaves_anyway():
     assert client.quic._loss.bytes_in_flight == 0
 
 
+def test_a_stream_in_too_many_pieces():
+    net, _, client, _ = meet()
+    stream = client.quic.get_next_available_stream_id()
+    client.quic.send_stream_data(stream, bytes(2_000))
+    pending = client.quic._streams[stream].sender._pending
+    pending.subtract(0, 2_000)
+    for at in range(1, 2_000, 2):
+        pending.add(at, at + 1)
+    for _ in range(20):  # a packet has one piece of it
+        client.transmit()
+    net.run(2.0)
+    assert client.end.error_code == QuicErrorCode.INTERNAL_ERROR
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_loss_and_disorder(seed):
     chance = random.Random(seed)

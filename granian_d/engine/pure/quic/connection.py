@@ -26,6 +26,7 @@ from aioquic.quic.connection import (
 from aioquic.quic.crypto import CryptoPair
 from aioquic.quic.recovery import QuicPacketSpace
 from aioquic.quic.stream import QuicStream, QuicStreamSender
+from aioquic.tls import Epoch
 
 from granian_d.engine import connection_ids
 from granian_d.engine.connection_ids import ID_BYTES
@@ -152,18 +153,26 @@ _SILENCE: Any = _Silence()
 class _InitialKeys(dict[int, CryptoPair]):
     """Keys of Initial packets by version, made when a packet of that version comes.
 
+    Everybody can make them, who has seen the first packet. So there is a time when they are good
+    for nothing any more (RFC 9001 4.9.1).
+
     Args:
         destination: of the client's first Initial packet.
     """
 
     def __init__(self, destination: bytes) -> None:
         super().__init__()
-        self._destination = destination
+        self._destination: bytes | None = destination
 
     def __missing__(self, version: int) -> CryptoPair:
         pair = self[version] = CryptoPair()
-        pair.setup_initial(cid=self._destination, is_client=False, version=version)
+        if self._destination is not None:
+            pair.setup_initial(cid=self._destination, is_client=False, version=version)
         return pair
+
+    def close(self) -> None:
+        """Make no more keys."""
+        self._destination = None
 
 
 class Connection(QuicConnection):
@@ -177,6 +186,7 @@ class Connection(QuicConnection):
     """
 
     tls: Handshake
+    _cryptos_initial: _InitialKeys
     _keys: CryptoPair
     _space: QuicPacketSpace
     _tail: QuicStreamSender
@@ -222,21 +232,25 @@ class Connection(QuicConnection):
         self.tls.update_traffic_key_cb = self._update_traffic_key
         assert self._version is not None
         self._cryptos_initial = _InitialKeys(peer_cid)
-        later = (tls.Epoch.ZERO_RTT, tls.Epoch.HANDSHAKE, tls.Epoch.ONE_RTT)
+        later = (Epoch.ZERO_RTT, Epoch.HANDSHAKE, Epoch.ONE_RTT)
         self._cryptos = {epoch: CryptoPair() for epoch in later}
-        self._cryptos[tls.Epoch.INITIAL] = self._cryptos_initial[self._version]
-        epochs = (tls.Epoch.INITIAL, tls.Epoch.HANDSHAKE, tls.Epoch.ONE_RTT)
+        self._cryptos[Epoch.INITIAL] = self._cryptos_initial[self._version]
+        epochs = (Epoch.INITIAL, Epoch.HANDSHAKE, Epoch.ONE_RTT)
         self._crypto_buffers = {epoch: Buffer(capacity=CRYPTO_BUFFER_SIZE) for epoch in epochs}
         self._crypto_streams = {epoch: QuicStream() for epoch in epochs}
         self._spaces = {
-            epoch: QuicPacketSpace(is_application_data=epoch is tls.Epoch.ONE_RTT)
-            for epoch in epochs
+            epoch: QuicPacketSpace(is_application_data=epoch is Epoch.ONE_RTT) for epoch in epochs
         }
         self._loss.spaces = list(self._spaces.values())
         # Those of 1-RTT packets, by name: to look them up takes a call of Enum's, each time.
-        self._keys = self._cryptos[tls.Epoch.ONE_RTT]
-        self._space = self._spaces[tls.Epoch.ONE_RTT]
-        self._tail = self._crypto_streams[tls.Epoch.ONE_RTT].sender
+        self._keys = self._cryptos[Epoch.ONE_RTT]
+        self._space = self._spaces[Epoch.ONE_RTT]
+        self._tail = self._crypto_streams[Epoch.ONE_RTT].sender
+
+    def _discard_epoch(self, epoch: Epoch) -> None:
+        if epoch is Epoch.INITIAL:
+            self._cryptos_initial.close()
+        super()._discard_epoch(epoch)
 
     def _replenish_connection_ids(self) -> None:
         """Let the peer have as many ids as it can keep, and we want."""

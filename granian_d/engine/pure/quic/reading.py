@@ -6,11 +6,13 @@ for packets of the handshake, of other paths and ids; those are left to it.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from aioquic import tls
 from aioquic._buffer import Buffer, BufferReadError
 from aioquic._crypto import CryptoError
+from aioquic.quic.configuration import SMALLEST_MAX_DATAGRAM_SIZE
 from aioquic.quic.connection import (
     END_STATES,
     QuicConnectionError,
@@ -33,6 +35,8 @@ _AFTER_ID: Final = 1 + ID_BYTES
 # Bits of the first octet of a short header (RFC 9000 17.3.1).
 _FORM, _SHORT, _SPIN, _RESERVED = 0xC0, 0x40, 0x20, 0x18
 _SILENT: Final = frozenset(int(kind) for kind in NON_ACK_ELICITING_FRAME_TYPES)
+_LEAST_GAPS: Final = 128
+_CRYPTO_GAPS: Final = 64  # each is a packet; a ClientHello has two or three
 _IS_REQUEST: Final = 3  # the low bits of a stream's number: 0, where a client asks
 
 
@@ -40,6 +44,11 @@ class ReadingConnection(Connection):
     """A connection that reads; see Connection for the arguments."""
 
     _is_settled = False  # the handshake is confirmed, early keys are gone
+
+    @cached_property
+    def _most_gaps(self) -> int:
+        """In a stream: more than the loss of every second packet of a whole window makes."""
+        return max(_LEAST_GAPS, self._configuration.max_stream_data // SMALLEST_MAX_DATAGRAM_SIZE)
 
     def receive_datagram(self, data: bytes, addr: Any, now: float) -> None:
         """A datagram has arrived."""
@@ -149,6 +158,31 @@ class ReadingConnection(Connection):
             )
         buf.seek(at)
         super()._handle_ack_frame(context, frame_type, buf)
+
+    def _handle_stream_frame(
+        self, context: QuicReceiveContext, frame_type: int, buf: Buffer
+    ) -> None:
+        """Gaps are looked through for each frame; loss makes no more of them than packets fit."""
+        at = buf.tell()
+        stream_id = buf.pull_uint_var()
+        buf.seek(at)
+        super()._handle_stream_frame(context, frame_type, buf)
+        stream = self._streams.get(stream_id)
+        if stream is not None and len(stream.receiver._ranges) > self._most_gaps:  # noqa: SLF001 - nothing else tells
+            raise QuicConnectionError(
+                QuicErrorCode.INTERNAL_ERROR, frame_type, "Stream data in too many pieces"
+            )
+
+    def _handle_crypto_frame(
+        self, context: QuicReceiveContext, frame_type: int, buf: Buffer
+    ) -> None:
+        """The same for the handshake, whose messages are short."""
+        super()._handle_crypto_frame(context, frame_type, buf)
+        receiver = self._crypto_streams[context.epoch].receiver
+        if len(receiver._ranges) > _CRYPTO_GAPS:  # noqa: SLF001 - as above
+            raise QuicConnectionError(
+                QuicErrorCode.CRYPTO_BUFFER_EXCEEDED, frame_type, "Handshake in too many pieces"
+            )
 
     def _get_or_create_stream(self, frame_type: int, stream_id: int) -> QuicStream:
         """The stream of a frame; mostly it is known, or the next request's."""
