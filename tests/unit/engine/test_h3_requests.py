@@ -114,6 +114,20 @@ def test_a_section_that_repeats_is_the_same_request_again():
     assert peer.record.begun[-1].head.content_length is None
 
 
+def test_a_section_that_differs_in_its_path():
+    peer = H3Peer(answer_ok)
+    paths = ["/", "/a?b", "/a?b", "x", "/c", "/" + "d" * 20_000, "/e"]
+    for path in paths:
+        peer.ask([*GET[:3], (":path", path), ("x", "y")])
+    heads = [exchange.head for exchange in peer.record.begun]
+    assert [(head.raw_path, head.query) for head in heads] == [
+        *((b"/", b""), (b"/a", b"b"), (b"/a", b"b"), (b"/c", b""), (b"/e", b"")),
+    ]
+    assert all(head.fields == [(b"x", b"y")] for head in heads)
+    assert peer.answers[12].reset == MESSAGE_ERROR
+    assert peer.answers[20].status == 431
+
+
 def test_interim_answers_and_trailers():
     def app(exchange):
         yield from read_all(exchange)

@@ -11,7 +11,15 @@ from granian_d.errors import (
     MethodNotImplemented,
     ProtocolViolation,
 )
-from granian_d.http.pseudo import check_trailers, judge_request, section_bytes
+from granian_d.http.message import RequestHead
+from granian_d.http.pseudo import (
+    HTTP2,
+    HTTP3,
+    check_trailers,
+    judge_again,
+    judge_request,
+    section_bytes,
+)
 from tests.unit.plan.specimens import WEBSOCKET, limits
 
 GET = [(b":method", b"GET"), (b":scheme", b"https"), (b":authority", b"a"), (b":path", b"/x?y")]
@@ -179,3 +187,37 @@ def test_trailers():
     for bad in ((b":path", b"/"), (b"X", b"y"), (b"te", b"x"), (b"upgrade", b"h2c")):
         with pytest.raises(ProtocolViolation):
             check_trailers([(b"x", b"y"), bad])
+
+
+def verdict(judge):
+    try:
+        head = judge()
+    except ProtocolViolation as violation:
+        return type(violation), violation.reason, violation.section
+    return [getattr(head, name) for name in RequestHead.__slots__]
+
+
+@pytest.mark.parametrize(
+    "path", [b"/", b"/a/b?c", b"*", b"", b"x", b"/\0", b"/ ", b"/" + b"x" * 500]
+)
+@pytest.mark.parametrize("method", [b"GET", b"OPTIONS"])
+def test_another_path_is_judged_as_all_of_it_is(method, path):
+    others = [(b"cookie", b"a"), (b"host", b"a"), (b"cookie", b"b"), (b"x", b"y")]
+    first = [*get(method=method), *others]
+    second = [*get(method=method, path=path), *others]
+    terms = limits(head_fields=3, head_bytes=300)
+    known = judge_request(first, False, terms, HTTP3)
+    again = verdict(lambda: judge_again(second, 3, known, terms, HTTP3))
+    assert again == verdict(lambda: judge_request(second, False, terms, HTTP3))
+    assert len(known.fields) == 2
+
+
+@pytest.mark.parametrize(("rules", "version"), [(HTTP2, "2"), (HTTP3, "3")])
+def test_both_versions_have_the_same_rules_in_their_own_places(rules, version):
+    assert judge_request(GET, True, limits(), rules).version == version
+    with pytest.raises(ProtocolViolation) as raised:
+        judge_request([*GET, (b"Upper", b"x")], True, limits(), rules)
+    assert raised.value.section == {"2": "RFC 9113 8.2.1", "3": "RFC 9114 4.2"}[version]
+    with pytest.raises(ProtocolViolation) as raised:
+        check_trailers([(b":x", b"y")], rules)
+    assert raised.value.section == {"2": "RFC 9113 8.1", "3": "RFC 9114 4.1"}[version]

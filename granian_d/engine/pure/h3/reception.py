@@ -6,7 +6,7 @@ is raised (8). What has come counts as read at once, but for bodies.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from granian_d.engine import upgrade
 from granian_d.engine.pure.h3 import frames
@@ -23,7 +23,6 @@ from granian_d.errors import (
 )
 from granian_d.http import pseudo
 from granian_d.http.handshake import judge_handshake
-from granian_d.http.message import RequestHead
 
 if TYPE_CHECKING:
     from granian_d.engine.contract import Clock, Service
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
     from granian_d.engine.pure.h3.requests import Requests, Stream
     from granian_d.engine.pure.stream_exchange import StreamExchange
     from granian_d.http.handshake import Offer
-    from granian_d.http.message import Fields
+    from granian_d.http.message import Fields, RequestHead
     from granian_d.plan import Limits
 
 # What follows a frame at a stage; what does not stand here is unexpected (RFC 9114 4.1, 4.4).
@@ -57,6 +56,35 @@ _ELSEWHERE: Final = frames.OF_HTTP2 | {
 SAFE: Final = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))  # RFC 9110 9.2.1
 
 
+class _Known(NamedTuple):
+    """The last request whose section was judged.
+
+    Attributes:
+        block: its section, as it has come: without a table, equal octets are equal fields.
+        fields: what it stands for.
+        at: where :path stands among them.
+        ended: nothing came behind it.
+        head: that no application has seen.
+    """
+
+    block: bytes
+    fields: Fields
+    at: int
+    ended: bool
+    head: RequestHead
+
+    def covers(self, fields: Fields, ended: bool) -> bool:
+        """Whether a request differs in its path at most."""
+        at = self.at
+        return (
+            self.ended == ended
+            and len(fields) == len(self.fields)
+            and fields[at][0] == b":path"
+            and fields[:at] == self.fields[:at]
+            and fields[at + 1 :] == self.fields[at + 1 :]
+        )
+
+
 class Reception:
     """Reads the streams of one connection."""
 
@@ -64,7 +92,7 @@ class Reception:
         "_compression",
         "_endpoint",
         "_held",
-        "_judged",
+        "_known",
         "_limits",
         "_link",
         "_most_block_bytes",
@@ -93,7 +121,7 @@ class Reception:
         # cannot pass `pseudo.check_size`.
         self._most_block_bytes = min(limits.http2.fields_bytes, 2 * limits.head_bytes)
         self._held: list[tuple[StreamExchange, Stream, Offer | None]] = []
-        self._judged: tuple[bytes, bool, RequestHead] | None = None
+        self._known: _Known | None = None
 
     def receive(self, stream_id: int, octets: bytes, ended: bool) -> None:
         """Octets of a stream.
@@ -188,29 +216,38 @@ class Reception:
         if stream.stage == TRAILED:
             self._receive_trailers(stream, block)
             return
+        known = self._known
         fields: Fields = []
         try:
-            head = self._known(block, ended)
-            if head is None:
+            if known is not None and known.block == block:
+                fields = known.fields
+            else:
                 fields = self._compression.decode(block)
-                head = pseudo.judge_request(fields, ended, self._limits, pseudo.HTTP3)
-                self._judged = block, ended, _copy(head)
+            head = self._judge_request(block, fields, ended)
             offer = judge_handshake(head) if head.protocol else None
         except CompressionBroken:
             raise
         except ProtocolViolation as violation:
-            headless = dict(fields).get(b":method") == b"HEAD"
-            self._requests.refuse(stream, violation, headless)
+            self._requests.refuse(stream, violation, dict(fields).get(b":method") == b"HEAD")
         else:
             self._begin(stream, head, offer, ended)
         if not self._limits.keep_alive:
             self._endpoint.depart()
 
-    def _known(self, block: bytes, ended: bool) -> RequestHead | None:
-        """The head that a section stands for, if it is the one that came last: they repeat."""
-        if self._judged is None or self._judged[0] != block or self._judged[1] != ended:
-            return None
-        return _copy(self._judged[2])
+    def _judge_request(self, block: bytes, fields: Fields, ended: bool) -> RequestHead:
+        """The head of a request. Much of it is what the last one has said, as clients do.
+
+        Raises:
+            ProtocolViolation: it is none.
+        """
+        known = self._known
+        if known is not None and known.covers(fields, ended):
+            return pseudo.judge_again(fields, known.at, known.head, self._limits, pseudo.HTTP3)
+        head = pseudo.judge_request(fields, ended, self._limits, pseudo.HTTP3)
+        at = [name for name, _ in fields].index(b":path")
+        kept = pseudo.judge_again(fields, at, head, self._limits, pseudo.HTTP3)
+        self._known = _Known(block, fields, at, ended, kept)
+        return head
 
     def _receive_trailers(self, stream: Stream, block: bytes) -> None:
         """Trailers are checked and dropped, as on HTTP/1 and HTTP/2."""
@@ -254,18 +291,3 @@ class Reception:
 
 def _wrong_length() -> ProtocolViolation:
     return ProtocolViolation("a body of another length than Content-Length", "RFC 9114 4.1.2")
-
-
-def _copy(head: RequestHead) -> RequestHead:
-    """The same, with fields of its own."""
-    return RequestHead(
-        head.method,
-        head.raw_path,
-        head.query,
-        head.authority,
-        head.version,
-        list(head.fields),
-        head.content_length,
-        head.expects_continue,
-        head.protocol,
-    )
