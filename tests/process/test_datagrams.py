@@ -78,7 +78,8 @@ def test_seats_over_deaths_and_reloads_and_an_upgrade(site):
     async def scenario() -> None:
         loop = asyncio.get_running_loop()
         async with site.dial3() as client:
-            waits = client.begin("/wait")
+            upload = client.begin("/upload", "POST", last=False)
+            upload.send(b"one")
             await client.ping()
             status = await loop.run_in_executor(None, site.reload)
             assert "gen 2, 2 workers" in status
@@ -86,8 +87,8 @@ def test_seats_over_deaths_and_reloads_and_an_upgrade(site):
             assert len(bound(site.port)) == 4
             assert len(set(taken(site))) == 3
             assert len(set(taken(site)) & set(first)) == 1
-            assert (await client.ask("/go")).status == 200
-            assert (await waits.whole()).status == 200
+            upload.send(b"two", last=True)
+            assert (await upload.whole()).text.startswith("6 ")
 
     asyncio.run(scenario())
     wait_until(lambda: has_settled(site))

@@ -49,6 +49,9 @@ def secured(make, authority):
         service.socket_unit(unit, UNIT.format(port=service.port, service=service.unit))
         service.drop_in(f"[Service]\nSockets={unit}\n{drop_in}")
         service.load()
+        if drop_in:  # what it had with a dynamic user (granianctl doctor: leftovers)
+            places = [f"/{place}/granian" for place in ("run", "var/lib", "var/cache", "var/log")]
+            service.machine.attempt("find", *places, "-type", "l", "-delete")
         service.systemctl("start", unit)
         service.systemctl("start")
         return service
