@@ -298,7 +298,7 @@ class Berth(NamedTuple):
     """Where a worker reads datagrams.
 
     Attributes:
-        seat: its number (transport.steering): its row of the scoreboard.
+        seat: its number (transport.steering), which no other worker that lives has.
         key: the daemon's QUIC key, of 32 octets. A secret.
         sockets: UDP sockets, bound and non-blocking, one for each address, with the plans of their
             listeners; True: all workers read this one.

@@ -4,8 +4,8 @@ to them.
 For each address of such a listener there is one group of sockets, opened with the plan: socket i
 is read by the worker that has seat i. It grows when a higher seat is taken and is never made
 smaller, since to close one socket renumbers others; it is closed as a whole, when neither a plan
-nor a worker wants it. A new worker has the lowest seat that is free, so the successor of one that
-died reads what is sent to the dead one's connections, and tells their clients.
+nor a worker wants it. A new worker has the seat of one that died, so that it reads what is sent to
+the dead one's connections, and tells their clients; else the lowest that is free.
 
 A datagram socket that the service manager passed begins a group if ours may be bound beside it (it
 was opened by our own user); else all workers read it. None of them is stored for the next start: a
@@ -99,7 +99,7 @@ class Datagrams:
         key: the QUIC key of the program before; b"" for a new one.
     """
 
-    __slots__ = ("_groups", "_house", "_sitters", "_unsteered", "_wanted", "_words", "key")
+    __slots__ = ("_groups", "_house", "_lost", "_sitters", "_unsteered", "_wanted", "_words", "key")
 
     def __init__(self, house: OsCalls, key: bytes = b"") -> None:
         self._house = house
@@ -108,6 +108,7 @@ class Datagrams:
         self._groups: dict[str, tuple[Group, ...]] = {}
         self._wanted: set[str] = set()
         self._sitters: dict[int, Sitter] = {}  # by the number of the worker
+        self._lost: list[int] = []  # seats of those that died, and left connections there
         self._unsteered = False  # the kernel has refused a program
 
     # --- the sockets ---------------------------------------------------------------------------
@@ -206,9 +207,11 @@ class Datagrams:
             self._sitters[number] = self._sitters[number]._replace(takes=False)
             self._steer()
 
-    def rise(self, number: int) -> None:
+    def rise(self, number: int, *, died: bool = False) -> None:
         """A worker is gone, or a worker no more: its seat is free."""
-        if self._sitters.pop(number, None) is not None:
+        if (sitter := self._sitters.pop(number, None)) is not None:
+            if died:
+                self._lost.append(sitter.seat)
             self._steer()
             self._tidy()
 
@@ -218,7 +221,7 @@ class Datagrams:
         return NO_SEAT if sitter is None else sitter.seat
 
     def _find_seat(self) -> tuple[int, socket.socket]:
-        """The lowest seat that is free, and its mailbox.
+        """A seat that is free, and its mailbox.
 
         Who has died may have left its mailbox open in a program that it started: then the next one.
 
@@ -226,7 +229,7 @@ class Datagrams:
             OSError: there is none.
         """
         taken = {sitter.seat for sitter in self._sitters.values()}
-        for seat in range(MOST_SEATS):
+        for seat in (*self._lost, *range(MOST_SEATS)):
             if seat in taken:
                 continue
             box = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -238,6 +241,7 @@ class Datagrams:
                 if error.errno != errno.EADDRINUSE:
                     raise
             else:
+                self._lost = [one for one in self._lost if one != seat]
                 return seat, box
         raise OSError(errno.EADDRNOTAVAIL, "no seat is free")
 

@@ -19,6 +19,7 @@ from granian_d.observe.scoreboard import PID
 from granian_d.supervisor import child
 from granian_d.supervisor.child import UNBORN, Child
 from granian_d.supervisor.vocabulary import (
+    CLEAN_EXIT,
     DismissMold,
     DrainWorker,
     KillWorker,
@@ -204,10 +205,10 @@ class Nursery:
             return None
         return datagrams.pattern(plan) if slot == MOLD_SLOT else datagrams.sit(number, plan)
 
-    def _rise(self, number: int) -> None:
+    def _rise(self, number: int, *, died: bool = False) -> None:
         """A worker has gone, or will not be: nobody sits at its berth."""
         if self._house.datagrams is not None:
-            self._house.datagrams.rise(number)
+            self._house.datagrams.rise(number, died=died)
 
     def _order(self, command: Spawn) -> None:
         """Have a mold fork a worker."""
@@ -358,6 +359,6 @@ class Nursery:
         self._house.tell_what_it_held(gone)
         gone.close()
         self._house.scoreboard.release(gone.row)
-        self._rise(number)
+        self._rise(number, died=how != CLEAN_EXIT)
         self._stop_expecting(number)
         return WorkerExited(number, how, gone.pid)

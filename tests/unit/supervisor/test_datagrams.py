@@ -201,11 +201,14 @@ def test_groups_grow_with_the_seats_and_are_never_made_smaller(room_):
 
 
 def test_the_successor_of_one_that_died_has_its_seat(room_):
-    sit(room_, ONE, TWO, THREE)
+    """Though a reload has left lower ones."""
+    sit(room_, ONE, TWO, THREE, FOUR)
+    room_.rise(ONE)
     room_.rise(TWO)
-    (berth,) = sit(room_, FOUR)
-    assert berth.seat == 1
-    assert receivers(room_, lambda: short(room_.key, 1)) == {1}
+    room_.rise(FOUR, died=True)
+    five, six = sit(room_, FOUR + 1, FOUR + 2)
+    assert (five.seat, six.seat) == (3, 0)
+    assert receivers(room_, lambda: short(room_.key, 3)) == {3}
 
 
 def test_a_mailbox_that_somebody_has_kept_open_is_passed_over(room_):
