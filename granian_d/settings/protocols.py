@@ -120,15 +120,16 @@ class Quic(Table):
         ge=0,
         le=TEN_YEARS_S,
     )
+    # On QUIC the heads of requests need window, too: one upload that nobody reads must leave some.
     initial_connection_window_size: int = option(
-        1048576,
-        "What a peer may send on a connection beyond what was read.",
+        2097152,
+        "What a peer may send on a connection beyond what was read; some times that of a stream.",
         unit="bytes",
         ge=16384,
         le=MOST_WINDOW_BYTES,
     )
     initial_stream_window_size: int = option(
-        1048576,
+        524288,
         "What a peer may send on a stream beyond what was read.",
         unit="bytes",
         ge=16384,

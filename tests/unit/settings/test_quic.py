@@ -52,8 +52,8 @@ def test_the_plan(write):
     )
     assert plan.worker.limits.http3 == Http3Limits(
         streams=200,
-        connection_window_bytes=1048576,
-        stream_window_bytes=1048576,
+        connection_window_bytes=2097152,
+        stream_window_bytes=524288,
         send_buffer_bytes=409600,
     )
 
