@@ -148,6 +148,7 @@ class _Silence:
 
 
 _SILENCE: Any = _Silence()
+_EPOCHS: Final[dict[int, frozenset[Epoch]]] = {}  # in which a frame may come
 
 
 class _InitialKeys(dict[int, CryptoPair]):
@@ -206,8 +207,9 @@ class Connection(QuicConnection):
         self._logger = self._loss._logger = _SILENCE  # noqa: SLF001 - see the head of this file
         self._setup = setup
         self._adopt = adopt
-        handlers = vars(self)["_QuicConnection__frame_handlers"]  # where Python keeps such a name
-        self._handlers = {kind: handler for kind, (handler, _) in handlers.items()}
+        self._handlers = vars(self)["_QuicConnection__frame_handlers"]  # Python's name for it
+        for kind, (handler, epochs) in self._handlers.items():  # the sets are the same for all
+            self._handlers[kind] = (handler, _EPOCHS.setdefault(kind, epochs))
         self._ids_pending = False  # there are some that the peer has to be told
         first = setup.issuer.issue(0, sent=True)
         self._host_cids = [first]
@@ -246,6 +248,13 @@ class Connection(QuicConnection):
         self._keys = self._cryptos[Epoch.ONE_RTT]
         self._space = self._spaces[Epoch.ONE_RTT]
         self._tail = self._crypto_streams[Epoch.ONE_RTT].sender
+
+    def _confirm_handshake(self) -> None:
+        """Keep nothing of the handshake's: connections last for hours, and most of them idle."""
+        super()._confirm_handshake()
+        self.tls.forget()
+        # TLS says no more: what a client still sends to it ends the connection.
+        self._crypto_buffers = {Epoch.ONE_RTT: Buffer(capacity=1)}
 
     def _discard_epoch(self, epoch: Epoch) -> None:
         if epoch is Epoch.INITIAL:

@@ -56,6 +56,13 @@ class Handshake(tls.Context):
             client_name="",
         )
 
+    def forget(self) -> None:
+        """Let go of what only the handshake needs, its secrets first."""
+        self._ec_private_keys.clear()
+        self._x25519_private_key = self._x448_private_key = None
+        self.received_extensions = None
+        self.handshake_extensions = []
+
     def handle_message(self, input_data: bytes, output_buf: dict[tls.Epoch, Buffer]) -> None:
         """Octets of the peer; see the library."""
         if len(self._receive_buffer) + len(input_data) > MOST_MESSAGE_BYTES:

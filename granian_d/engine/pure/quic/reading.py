@@ -140,7 +140,7 @@ class ReadingConnection(Connection):
                     )
                 asks = asks or kind not in _SILENT
                 try:
-                    handlers[kind](context, kind, buffer)  # 1-RTT packets may have all of them
+                    handlers[kind][0](context, kind, buffer)  # 1-RTT packets may have all of them
                 except StreamFinishedError:
                     continue  # of a stream that is no more
         except BufferReadError:
