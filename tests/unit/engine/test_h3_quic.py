@@ -13,7 +13,7 @@ from granian_d.engine.contract import Clock, Leave
 from granian_d.engine.pure.h3.endpoint import H3Endpoint
 from tests.unit.engine.h3_peer import NO_ERROR, REQUEST_REJECTED
 from tests.unit.engine.quic_peer import Client, Net
-from tests.unit.engine.test_h3_requests import echo, never
+from tests.unit.engine.test_h3_requests import echo, forever, never
 from tests.unit.plan.specimens import HTTP3, WEBSOCKET, limits
 from tests.wire.harness import LIMITS, Record, Scripted, answer_ok
 
@@ -205,6 +205,29 @@ def test_a_drain_without_requests_takes_no_more_than_a_round_trip(idle_s):
     both = Meeting(echo)
     both.endpoint.drain(Leave(idle_s))
     both.run(0.5)
+    assert both.client.end.error_code == NO_ERROR
+
+
+@pytest.mark.parametrize("lost", [{0}, {0, 1}])
+def test_the_last_octets_of_a_drain_are_lost_on_the_way(lost):
+    """An end without octets, too, has to arrive before the connection may be closed."""
+
+    def app(exchange):
+        exchange.start(200, [])
+        exchange.send(b"all but the end")
+        yield forever
+
+    both = Meeting(app)
+    stream = both.client.fetch()
+    both.run()
+    both.endpoint.drain(Leave(0.0))
+    both.run()
+    down = iter(range(1000))
+    both.net.judge = lambda datagram, up: None if not up and next(down) in lost else 0.01
+    [exchange] = both.record.begun
+    exchange.finish()
+    both.run(10)
+    assert both.client.is_whole(stream)
     assert both.client.end.error_code == NO_ERROR
 
 

@@ -462,9 +462,10 @@ def test_a_request_that_is_reset_behind_its_answer():
     assert peer.record.over == peer.record.begun
 
 
-def test_a_reset_of_a_stream_of_which_nothing_has_come():
+@pytest.mark.parametrize("how", ["reset", "stop"])
+def test_the_end_of_a_stream_of_which_nothing_has_come(how):
     peer = H3Peer(answer_ok)
-    peer.reset(0)
+    getattr(peer, how)(0)
     assert peer.answers[0].reset == REQUEST_CANCELLED
     assert peer.answers[4].reset is None
     peer.say(0, headers(GET), end=True)

@@ -197,7 +197,7 @@ class Reception:
             return
         violation = HeadTooLarge("a field section too large", pseudo.HTTP3.size)
         if stream.exchange is None:
-            self._requests.refuse(stream, violation, headless=True)
+            self._requests.refuse(stream, violation, None)
         else:
             self._requests.break_body(stream, violation)
 
@@ -228,7 +228,7 @@ class Reception:
         except CompressionBroken:
             raise
         except ProtocolViolation as violation:
-            self._requests.refuse(stream, violation, dict(fields).get(b":method") == b"HEAD")
+            self._requests.refuse(stream, violation, dict(fields).get(b":method", b""))
         else:
             self._begin(stream, head, offer, ended)
         if not self._limits.keep_alive:
@@ -273,7 +273,7 @@ class Reception:
         if offer is None:
             self._terms[0].serve(exchange)
         else:
-            upgrade.offer_session("pure", exchange, offer, *self._terms)
+            upgrade.offer_session("auto", exchange, offer, *self._terms)
 
     def _end(self, stream: Stream) -> None:
         """The stream has ended behind what was read of it."""

@@ -14,7 +14,7 @@ from granian_d.engine.pure import streams
 from granian_d.engine.pure.h3 import attacks
 from granian_d.engine.pure.h3.frames import DATA, FrameIntake, varint
 from granian_d.engine.pure.priority import DEFAULT_URGENCY, priority_of, turn
-from granian_d.engine.pure.stream_exchange import StreamExchange
+from granian_d.engine.pure.stream_exchange import StreamExchange, refusal
 from granian_d.engine.pure.stream_requests import StreamRequests
 from granian_d.errors import Disconnected, RequestTimeout, StreamRefused
 from granian_d.http import states
@@ -154,14 +154,32 @@ class Requests(StreamRequests[Stream]):
         elif stream is not None or stream_id >= self.beyond or stream_id in self._skipped:
             self.wishes.keep(stream_id, priority)
 
-    def refuse(self, stream: Stream, violation: ProtocolViolation, headless: bool) -> None:
-        """Deal with a request for which there is no exchange: answer it if it is more than bad."""
+    def refuse(self, stream: Stream, violation: ProtocolViolation, method: bytes | None) -> None:
+        """Deal with a request for which there is no exchange: answer it if it is more than bad.
+
+        Args:
+            stream: that of the request.
+            violation: what is wrong with it.
+            method: None where its section was not read.
+        """
         stream.since = NEVER
         if violation.http_status == _BAD_REQUEST:
             self.offend(stream, violation)
+            return
+        if method is not None:
+            self.answer(stream, violation, method == b"HEAD")
         else:
-            self.answer(stream, violation, headless)
-            self.observer.refused(self.peer, violation)
+            self._answer_unread(stream, violation)
+        self.observer.refused(self.peer, violation)
+
+    def _answer_unread(self, stream: Stream, violation: ProtocolViolation) -> None:
+        """Answer what may be a HEAD, or may be not: without content."""
+        section, _ = refusal(violation)
+        kept = [field for field in section if not field[0].startswith(b"content-")]
+        stream.head = [*kept, (b"content-length", b"0")]
+        stream.wanted = False
+        stream.last = True
+        self._queue(stream, b"")
 
     # --- how they end --------------------------------------------------------------------------
 
@@ -196,7 +214,7 @@ class Requests(StreamRequests[Stream]):
         Raises:
             PeerTooBusy: too many have been reset.
         """
-        stream = self.open.get(stream_id)
+        stream = self.admit(stream_id)
         if stream is not None:
             self._link.reset(stream_id, REQUEST_CANCELLED)
             if not stream.ended:
@@ -277,6 +295,8 @@ class Requests(StreamRequests[Stream]):
 
     def feed_room(self) -> None:
         """Packets have left: some of what waited may be in them."""
+        if not self._waiting:
+            return
         now, link, half = self._clock.now, self._link, self._most // 2
         roomy = []
         for stream in list(self._waiting.values()):
@@ -316,5 +336,5 @@ class Requests(StreamRequests[Stream]):
             if stream.since + patience_for_head_s <= now:
                 late = RequestTimeout("a head did not arrive in time", "RFC 9110 15.5.9")
                 stream.stage = BODY
-                self.refuse(stream, late, headless=False)
+                self.refuse(stream, late, None)
         self._expire_streams()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from aioquic._buffer import Buffer
     from aioquic.quic.connection import QuicReceiveContext
-    from aioquic.quic.stream import QuicStream
+    from aioquic.quic.stream import QuicStream, QuicStreamSender
 
     from granian_d.engine.pure.quic.connection import Setup
 
@@ -118,12 +118,8 @@ class StreamingConnection(ReadingConnection):
         return sender._buffer_stop - sender.highest_offset  # noqa: SLF001 - as above
 
     def queued_bytes(self) -> int:
-        """Octets of all streams that the peer has not acknowledged."""
-        return sum(
-            sender._buffer_stop - sender._buffer_start  # noqa: SLF001 - nothing else tells
-            for sender in (stream.sender for stream in self._streams.values())
-            if sender._reset_error_code is None  # noqa: SLF001 - as above
-        )
+        """Octets of all streams that the peer has not acknowledged; an end, too, counts as one."""
+        return sum(_outstanding(stream.sender) for stream in self._streams.values())
 
     # --- windows ------------------------------
 
@@ -211,3 +207,11 @@ class StreamingConnection(ReadingConnection):
         """Let go of a stream of which nothing is expected any more."""
         if stream.is_finished and stream.stream_id in self._streams:
             self._discard(stream)
+
+
+def _outstanding(sender: QuicStreamSender) -> int:
+    """What the peer has not acknowledged of a stream."""
+    if sender._reset_error_code is not None:  # noqa: SLF001 - nothing else tells
+        return not sender.is_finished
+    end = sender._buffer_fin is not None and not sender.is_finished  # noqa: SLF001 - as above
+    return sender._buffer_stop - sender._buffer_start + end  # noqa: SLF001 - as above
