@@ -13,6 +13,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from aioquic.asyncio.protocol import QuicConnectionProtocol
+from aioquic.buffer import Buffer, BufferReadError
 from aioquic.h3.connection import ErrorCode, FrameType, H3Connection
 from aioquic.h3.events import DataReceived, H3Event, HeadersReceived
 from aioquic.quic import events
@@ -153,18 +154,44 @@ class Stream:
 
 
 class Framing(H3Connection):
-    """aioquic's, which is deaf to GOAWAY."""
+    """aioquic's, which takes answers to HEAD for answers that were cut.
 
-    def __init__(self, quic: QuicConnection, going: Callable[[int], None]) -> None:
+    Attributes:
+        bare: streams whose answer has no body, whatever its length (RFC 9110 9.3.2).
+    """
+
+    def __init__(self, quic: QuicConnection) -> None:
         super().__init__(quic)
-        self._going = going
+        self.bare: set[int] = set()
 
-    def _handle_control_frame(self, frame_type: int, frame_data: bytes) -> None:
-        super()._handle_control_frame(frame_type, frame_data)
-        if frame_type == FrameType.GOAWAY:
-            size = 1 << (frame_data[0] >> 6)  # RFC 9000 16
-            assert len(frame_data) == size, frame_data
-            self._going(int.from_bytes(frame_data, "big") & ((1 << (8 * size - 2)) - 1))
+    def _check_content_length(self, stream) -> None:
+        if stream.stream_id not in self.bare:
+            super()._check_content_length(stream)
+
+
+class Control:
+    """The server's control stream, for GOAWAY: aioquic passes over it (RFC 9114 6.2.1, 7.2.6)."""
+
+    def __init__(self, going: Callable[[int], None]) -> None:
+        self._going = going
+        self._number = -1  # of the stream; the others have other types
+        self._held = b""
+
+    def feed(self, number: int, data: bytes) -> None:
+        """What has come on a stream of the server."""
+        if self._number < 0 and data[:1] == b"\0":
+            self._number, data = number, data[1:]
+        if number != self._number:
+            return
+        buffer = Buffer(data=self._held + data)
+        whole = 0
+        with contextlib.suppress(BufferReadError):
+            while True:
+                kind, body = buffer.pull_uint_var(), buffer.pull_bytes(buffer.pull_uint_var())
+                whole = buffer.tell()
+                if kind == FrameType.GOAWAY:
+                    self._going(Buffer(data=body).pull_uint_var())
+        self._held = (self._held + data)[whole:]
 
 
 class Quic(QuicConnection):
@@ -194,12 +221,14 @@ class Client(QuicConnectionProtocol):
     def __init__(self, quic: Quic, authority: str) -> None:
         super().__init__(quic)
         self.quic = quic
-        self.framing = Framing(quic, self._going)
+        self.framing = Framing(quic)
+        self._control = Control(self._going)
         self.goaways: list[int] = []
         self.handshake: events.HandshakeCompleted | None = None
         self.ended: events.ConnectionTerminated | None = None
         self.was_reset = False
         self.over = asyncio.Event()
+        self._vanished = False
         self._authority = authority.encode()
         self._streams: dict[int, Stream] = {}
 
@@ -226,6 +255,8 @@ class Client(QuicConnectionProtocol):
         head += [(b":authority", self._authority), (b":path", path.encode())]
         head += [(b":protocol", protocol.encode())] if protocol else []
         stream = self._streams[number] = Stream(self, number)
+        if method == "HEAD":
+            self.framing.bare.add(number)
         self.framing.send_headers(number, [*head, *fields], end_stream=last)
         self.transmit_soon()
         return stream
@@ -298,7 +329,12 @@ class Client(QuicConnectionProtocol):
             self._timer.cancel()
         if self._transmit_task is not None:
             self._transmit_task.cancel()
+        self._vanished = True
         self._transport.close()
+
+    def transmit(self) -> None:
+        if not self._vanished:
+            super().transmit()
 
     def datagram_received(self, data: bytes, addr) -> None:
         if not data[0] & 0x80 and data[-TOKEN_BYTES:] == self.quic._peer_cid.stateless_reset_token:
@@ -319,6 +355,8 @@ class Client(QuicConnectionProtocol):
         for told in self.framing.handle_event(event):
             self._take(told)
         match event:
+            case events.StreamDataReceived() if event.stream_id % 4 == 3:
+                self._control.feed(event.stream_id, event.data)
             case events.HandshakeCompleted():
                 self.handshake = event
             case events.StreamReset():

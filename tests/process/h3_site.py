@@ -120,7 +120,7 @@ async def app(scope, receive, send):
 """
 
 CONFIG = """
-app = "site:app"
+app = "served:app"
 interface = "asgi"
 host = "127.0.0.1"
 port = 0
@@ -159,7 +159,7 @@ class Site(Daemon):
         issued = self.authority.issue("localhost", "site.test", "127.0.0.1")
         issued.write(directory, "host")
         self.wanted = workers
-        (directory / "site.py").write_text(APPLICATION + source)
+        (directory / "served.py").write_text(APPLICATION + source)
         config = CONFIG.format(workers=workers, more=more, tables=tables)
         super().__init__(directory, config, **options)
 

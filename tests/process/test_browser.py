@@ -134,7 +134,8 @@ class TestHttp3:
     def site(self, tmp_path):
         issued = Authority().issue("site.test")
         issued.write(tmp_path, "host")
-        config = CONFIG.format(workers=2, more="", tables="").replace("site:app", "page:app")
+        (tmp_path / "page.py").write_text(APP)
+        config = CONFIG.format(workers=2, more="", tables="").replace("served:app", "page:app")
         key = issued.certificate.public_key()
         digest = hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
         believed = base64.b64encode(digest.digest()).decode()
