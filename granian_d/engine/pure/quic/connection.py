@@ -305,6 +305,10 @@ class Connection(QuicConnection):
         """Without a packet for this long, the connection is over (RFC 9000 10.1)."""
         return self._idle_timeout()
 
+    def heard_at(self) -> float:
+        """When the peer was last heard, or we have first spoken since (RFC 9000 10.1)."""
+        return (self._close_at or 0.0) - self._idle_timeout()
+
     def believe_address(self) -> None:
         """The peer's address was proven by a Retry (RFC 9000 8.1.2)."""
         for path in self._network_paths:

@@ -84,7 +84,6 @@ class Guest:
 
     __slots__ = (
         "__weakref__",
-        "_heard",
         "_is_gone",
         "_keeper",
         "_look_at",
@@ -119,7 +118,6 @@ class Guest:
         self._proven = ids[1] is not None  # a Retry has shown that the address is the peer's
         self._is_gone = False
         self.is_open = False
-        self._heard = 0.0
         self._look_at = NEVER  # when it is asked whether a PING has to keep it alive
         self.ids: set[bytes] = set()
         self.alarm = NEVER
@@ -196,7 +194,6 @@ class Guest:
         """A datagram for one of its ids."""
         quic = self.quic
         quic.receive_datagram(datagram, path, now)
-        self._heard = now
         if self._proven:
             quic.believe_address()
             self._proven = False
@@ -288,7 +285,7 @@ class Guest:
     def _keep_alive(self, now: float) -> None:
         """An application may take longer than the idle timeout: its connection must not be lost."""
         half_s = self.quic.idle_s() / 2
-        self._look_at = self._heard + half_s
+        self._look_at = self.quic.heard_at() + half_s
         if self._look_at > now:
             return
         self._look_at = now + half_s

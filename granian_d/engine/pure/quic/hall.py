@@ -227,7 +227,8 @@ class QuicHall:
         elif len(self._shaking) >= self._terms.retry_above:
             next_id = self._issuer.new_id()
             token = self._tokens.seal(path, header.destination, next_id, now)
-            self._answer(path, stateless.ask_again(header, next_id, token), now)
+            # Not rationed: in a flood it is what lets others through.
+            self.wire.send(path, [stateless.ask_again(header, next_id, token)])
             return
         self._take(path, datagram, header, original, now)
 

@@ -1,7 +1,8 @@
 """What is answered to a datagram that belongs to no connection: headers of them, and the answers.
 
 Nobody has shown that the address such a datagram bears is its own. So each answer is shorter than
-what it answers (nobody gains by having us send it to others), and there are only so many a second.
+what it answers (nobody gains by having us send it to others), and of all but Retry packets there
+are only so many a second.
 """
 
 from __future__ import annotations
