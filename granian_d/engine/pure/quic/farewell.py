@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from granian_d.engine.contract import NEVER
+from granian_d.engine.pure.quic.alarms import Alarm
 
 if TYPE_CHECKING:
     from granian_d.engine.datagrams import DatagramWire, Path
+    from granian_d.engine.pure.quic.guest import Guest
 
 
 class Farewell:
@@ -21,21 +22,25 @@ class Farewell:
         wire: of the hall.
         ids: of the connection.
         last: datagrams that have closed it, with where they were sent; none if the peer did.
-        alarm: when it is forgotten, CLOCK_MONOTONIC.
+        until: when it is forgotten, CLOCK_MONOTONIC.
+
+    Attributes:
+        alarm: set to that.
+        ids: as given.
     """
 
-    __slots__ = ("_heard", "_last", "_path", "_wire", "alarm", "ids", "listed")
+    __slots__ = ("_heard", "_last", "_path", "_wire", "alarm", "ids")
 
     def __init__(
-        self, wire: DatagramWire, ids: set[bytes], last: list[tuple[bytes, Path]], alarm: float
+        self, wire: DatagramWire, ids: set[bytes], last: list[tuple[bytes, Path]], until: float
     ) -> None:
         self._wire = wire
         self._last = [octets for octets, _ in last]
         self._path = last[0][1] if last else None
         self._heard = 0
         self.ids = ids
-        self.alarm = alarm
-        self.listed = NEVER
+        self.alarm: Alarm[Guest | Farewell] = Alarm(self)
+        self.alarm.at = until
 
     def receive(self, path: Path, datagram: bytes) -> None:
         """Say it again: at the first packet, the second, the fourth and so on (RFC 9000 10.2.1).

@@ -24,6 +24,7 @@ from aioquic.quic.events import (
 from aioquic.quic.packet import QuicErrorCode, QuicFrameType
 
 from granian_d.engine.contract import NEVER
+from granian_d.engine.pure.quic.alarms import Alarm
 from granian_d.engine.pure.quic.link import QuicLink
 from granian_d.engine.pure.quic.writing import WritingConnection
 from granian_d.http.message import Peer
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from granian_d.engine.contract import Leave
     from granian_d.engine.datagrams import DatagramWire, LinkEndpoint, Path
     from granian_d.engine.pure.quic.connection import Setup
+    from granian_d.engine.pure.quic.farewell import Farewell
     from granian_d.http.exchange import Exchange
     from granian_d.http.message import TlsFacts
 
@@ -74,7 +76,6 @@ class Guest:
         link: what HTTP/3 has of it.
         quic: the connection as the library has it.
         alarm: when `wake` wants to be called, CLOCK_MONOTONIC.
-        listed: see alarms.Sleeper.
         touched: it is on the hall's list of those to be flushed.
         ids: all connection ids that lead here.
         endpoint: HTTP/3; None during the handshake, unless there is early data.
@@ -98,7 +99,6 @@ class Guest:
         "ids",
         "is_open",
         "link",
-        "listed",
         "quic",
         "touched",
     )
@@ -120,8 +120,7 @@ class Guest:
         self.is_open = False
         self._look_at = NEVER  # when it is asked whether a PING has to keep it alive
         self.ids: set[bytes] = set()
-        self.alarm = NEVER
-        self.listed = NEVER
+        self.alarm: Alarm[Guest | Farewell] = Alarm(self)
         self.touched = False
         self.failure = ""
         self.endpoint: LinkEndpoint | None = None
@@ -241,7 +240,7 @@ class Guest:
         """It is over, and the hall knows."""
         self._is_gone = True
         endpoint, self.endpoint = self.endpoint, None
-        self.alarm = NEVER
+        self.alarm.cancel()
         if endpoint is not None:
             endpoint.feed_lost()
 
@@ -280,7 +279,7 @@ class Guest:
             alarm = min(alarm, self._look_at)
         else:
             alarm = min(alarm, self._patience_until)
-        self.alarm = alarm
+        self.alarm.at = alarm
 
     def _keep_alive(self, now: float) -> None:
         """An application may take longer than the idle timeout: its connection must not be lost."""

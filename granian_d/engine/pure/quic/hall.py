@@ -97,7 +97,7 @@ class QuicHall:
         self._members: dict[bytes, Guest | Farewell] = {}
         self._shaking: set[Guest] = set()  # handshakes that are not complete
         self._touched: deque[Guest] = deque()
-        self._alarms = Alarms()
+        self._alarms: Alarms[Guest | Farewell] = Alarms()
         self._allowance = stateless.Allowance()
         self._leave: Leave | None = None
         self._working = False  # in a feed: a flush follows anyway
@@ -144,7 +144,7 @@ class QuicHall:
             while (sleeper := self._alarms.take(now)) is not None:
                 if isinstance(sleeper, Guest):
                     self._do(sleeper, sleeper.wake, now)
-                elif isinstance(sleeper, Farewell):
+                else:
                     self._forget_all(sleeper)
         finally:
             self._working = False
@@ -303,14 +303,14 @@ class QuicHall:
             return
         if guest.quic.is_established:
             self._shaking.discard(guest)
-        self._alarms.set(guest)
+        self._alarms.set(guest.alarm)
 
     def _part(self, guest: Guest, last: list[tuple[bytes, Path]], now: float) -> None:
         """A connection is over: what still comes of it is for a Farewell."""
         farewell = Farewell(self.wire, guest.ids, last, now + guest.quic.farewell_s())
         for connection_id in guest.ids:
             self._members[connection_id] = farewell
-        self._alarms.set(farewell)
+        self._alarms.set(farewell.alarm)
         self._lose(guest)
 
     def _lose(self, guest: Guest) -> None:
