@@ -442,11 +442,20 @@ def test_what_comes_behind_the_end_is_dropped():
 def test_the_worker_goes():
     net = Net()
     server = net.server()
-    talk(net, server)
+    client = talk(net, server)
+    half = net.client(server)
+    net.judge = lambda datagram, up: 0.01 if up else None
+    half.connect()
+    net.run(0.1)
+    net.judge = lambda datagram, up: 0.01
     server.hall.close()
     assert not server.open
     assert server.endpoints[0].fed[-1] == ("lost",)
     assert server.hall.alarm == float("inf")
+    assert server.hall._members == {}
+    assert server.failures == ["the worker has left"]
+    net.run(2.0)
+    assert client.end.error_code == 0x0100
 
 
 def test_nothing_is_said_on_standard_error(capfd):

@@ -93,6 +93,7 @@ class Guest:
         "_patience_until",
         "_proven",
         "_server",
+        "_stirred",
         "alarm",
         "endpoint",
         "failure",
@@ -122,6 +123,7 @@ class Guest:
         self.ids: set[bytes] = set()
         self.alarm: Alarm[Guest | Farewell] = Alarm(self)
         self.touched = False
+        self._stirred = False  # something was written since packets were built
         self.failure = ""
         self.endpoint: LinkEndpoint | None = None
         self.quic = WritingConnection(setup, *ids, self._adopt)
@@ -186,6 +188,7 @@ class Guest:
 
     def touch(self) -> None:
         """There is something to send."""
+        self._stirred = True
         if not self.touched:
             self._keeper.touch(self)
 
@@ -220,16 +223,19 @@ class Guest:
         """
         quic = self.quic
         packets: list[tuple[bytes, Path]] = []
-        for _ in range(_ROUNDS):
-            self.touched = False
+        self.touched = self._stirred = True  # what is written meanwhile leaves, too
+        rounds = _ROUNDS
+        while self._stirred and rounds:
+            self._stirred = False
+            rounds -= 1
             packets = quic.datagrams_to_send(now)
             if packets:
                 self._send(packets)
-            if self.endpoint is None or quic.has_ended:
-                break
-            self.endpoint.feed_room()
-            if not self.touched:
-                break
+            if self.endpoint is not None and not quic.has_ended:
+                self.endpoint.feed_room()
+        self.touched = False
+        if self._stirred:
+            self.touch()
         if quic._events:  # noqa: SLF001 - as above
             self._tell()
         if not quic.has_ended:

@@ -66,6 +66,7 @@ class QuicHall:
         "_limits",
         "_maker",
         "_members",
+        "_now",
         "_service",
         "_setup",
         "_shaking",
@@ -100,6 +101,7 @@ class QuicHall:
         self._alarms: Alarms[Guest | Farewell] = Alarms()
         self._allowance = stateless.Allowance()
         self._leave: Leave | None = None
+        self._now = 0.0  # of the last flush
         self._working = False  # in a feed: a flush follows anyway
 
     # --- called by the transport (engine.datagrams.Hall) -----------------------------
@@ -127,6 +129,7 @@ class QuicHall:
 
     def flush(self, now: float) -> None:
         """Send what there is to be sent."""
+        self._now = now
         self._working = True
         try:
             while self._touched:
@@ -161,14 +164,18 @@ class QuicHall:
         self._setup = self._prepare(credentials)
 
     def close(self) -> None:
-        """No connection is there any more; they are not told, who leaves has drained them."""
+        """The worker goes: who is still there is told, as the kernel tells the peers of TCP."""
         guests = self._guests()
+        for guest in guests:
+            guest.failure = guest.failure or "the worker has left"  # if it was in its handshake
+            guest.finish()
+        self.flush(self._now)
         self._members.clear()
-        self._shaking.clear()
         self._touched.clear()
         self._alarms = Alarms()
         for guest in guests:
-            self._lose(guest)
+            if not guest.is_gone:
+                self._lose(guest)
 
     # --- called by guests (guest.Keeper) -----------------------------
 
