@@ -107,6 +107,7 @@ class Server:
         seat: int = 1,
         certs: Credentials | None = None,
         http3: Any = HTTP3,
+        more: dict[str, Any] | None = None,
         maker: Callable[..., Any] = Echo,
         **terms: Any,
     ) -> None:
@@ -128,7 +129,7 @@ class Server:
             self,
             QuicTerms(credentials=certs or credentials(), **facts),
             None,
-            limits(http3=http3),
+            limits(http3=http3, **(more or {})),
             Clock(1000.0),
             self._make,
         )

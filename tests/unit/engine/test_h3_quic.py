@@ -62,7 +62,9 @@ class Browser(Client):
 class Meeting:
     """A client of aioquic and a server of ours."""
 
-    def __init__(self, app: Any, *, http3: Any = HTTP3, **changes: Any) -> None:
+    def __init__(
+        self, app: Any, *, http3: Any = HTTP3, early_data: bool = False, **changes: Any
+    ) -> None:
         self.net = Net()
         self.clock = Clock(1000.0)
         self.record = Record()
@@ -70,6 +72,7 @@ class Meeting:
         terms = limits(**{**LIMITS, "http3": http3, **changes})
         self.server = self.net.server(
             http3=http3,
+            early_data=early_data,
             maker=lambda link, *_: H3Endpoint(link, self.service, terms, self.clock),
         )
         self.client = Browser(self.net, self.server)
@@ -229,6 +232,23 @@ def test_the_last_octets_of_a_drain_are_lost_on_the_way(lost):
     both.run(10)
     assert both.client.is_whole(stream)
     assert both.client.end.error_code == NO_ERROR
+
+
+def test_early_requests():
+    """Of an early flight what is safe is answered before the handshake is complete (RFC 8470)."""
+    both = Meeting(echo, early_data=True)
+    (ticket,) = both.client.tickets
+    both.client = Browser(both.net, both.server, port=4001, session_ticket=ticket)
+    both.client.quic.connect(("server", 443), now=both.net.now)
+    both.client.take()
+    get, post = both.client.fetch(), both.client.fetch(POST, b"body")
+    both.net.judge = lambda datagram, up: 2.0 if up else 0.01  # what follows the first flight
+    both.run()
+    assert both.client.body(get) == b"", "an empty one"
+    assert (both.client.is_whole(get), both.client.is_whole(post)) == (True, False)
+    both.run(10)
+    assert both.client.body(post) == b"body"
+    assert both.client.handshake.early_data_accepted
 
 
 def test_a_connection_error():

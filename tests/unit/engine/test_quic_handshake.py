@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 
 import pytest
 
@@ -17,7 +18,7 @@ from granian_d.engine.pure.quic.handshake import MOST_MESSAGE_BYTES
 from granian_d.errors import ConfigError
 from tests import certificates
 from tests.unit.engine.quic_peer import Echo, Net, authority, credentials, pair
-from tests.unit.plan.specimens import HTTP3
+from tests.unit.plan.specimens import HTTP2, HTTP3, WEBSOCKET
 
 HANDSHAKE_S = 5.0
 
@@ -243,6 +244,8 @@ def test_early_data_that_was_promised_less_is_taken():
     "changed",
     [
         {"early_data": False},
+        {"more": {"http2": replace(HTTP2, fields_bytes=1000)}},
+        {"more": {"websocket": None}},
         {
             "http3": HTTP3.__class__(
                 streams=99,
@@ -255,8 +258,9 @@ def test_early_data_that_was_promised_less_is_taken():
 )
 def test_early_data_is_refused_where_it_does_not_fit(changed):
     net = Net()
-    (ticket,) = visit(net, net.server(early_data=True)).tickets
-    server = net.server(**{"early_data": True} | changed)
+    plain = {"early_data": True, "more": {"websocket": WEBSOCKET}}
+    (ticket,) = visit(net, net.server(**plain)).tickets
+    server = net.server(**plain | changed)
     client = early_visit(net, server, ticket)
     assert not client.handshake.early_data_accepted
     assert server.endpoints[-1].fed[:2] == [("established",), ("stream", 0, b"early", True, False)]

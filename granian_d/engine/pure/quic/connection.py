@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from granian_d.engine.pure.quic.certificates import Pair
     from granian_d.engine.pure.quic.tickets import Tickets
     from granian_d.engine.server_names import ServerNames
-    from granian_d.plan import Http3Limits
+    from granian_d.plan import Http3Limits, Limits
 
 # The smallest one that every path must carry (RFC 9000 14). More would have to be found out by
 # probing (RFC 8899), which the library does not do; what is lost for being too large is lost for
@@ -128,13 +128,17 @@ def configure(limits: Http3Limits, pair: Pair, idle_timeout_s: float) -> QuicCon
     )
 
 
-def promise(limits: Http3Limits) -> Promise:
+def promise(limits: Limits) -> Promise:
     """The limits that early data counts on."""
+    http3 = limits.http3
+    assert http3 is not None
     return Promise(
-        data=limits.connection_window_bytes,
-        stream_data=limits.stream_window_bytes,
-        streams=limits.streams,
+        data=http3.connection_window_bytes,
+        stream_data=http3.stream_window_bytes,
+        streams=http3.streams,
         uni_streams=UNI_STREAMS,
+        fields=limits.http2.fields_bytes,
+        conversations=limits.websocket is not None,
     )
 
 

@@ -273,7 +273,7 @@ class QuicHall:
         assert self._limits.http3 is not None
         limits, terms = self._limits.http3, self._terms
         names = read_pairs(credentials)
-        early = promise(limits) if terms.early_data else None
+        early = promise(self._limits) if terms.early_data else None
         return Setup(
             configuration=configure(limits, names.default, terms.idle_timeout_s),
             issuer=self._issuer,

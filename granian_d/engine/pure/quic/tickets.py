@@ -28,27 +28,36 @@ SKEW_S: Final = 10.0
 _FORMAT: Final = b"\x01"
 _NONCE_BYTES: Final = 12
 # issued (ms since 1970), age_add, cipher suite, early?, then the limits that were promised
-_FACTS: Final = struct.Struct("!QIHB4Q")
+_FACTS: Final = struct.Struct("!QIHB6Q")
 
 
 class Promise(NamedTuple):
-    """Limits that early data counts on: they may grow, and must not shrink (RFC 9000 7.4.1).
+    """Limits that early data counts on: they may grow, and must not shrink.
+
+    RFC 9000 7.4.1; of HTTP/3's settings RFC 9114 7.2.4.2.
 
     Attributes:
         data: on the connection, in bytes.
         stream_data: on one stream, in bytes.
         streams: bidirectional ones.
         uni_streams: unidirectional ones.
+        fields: SETTINGS_MAX_FIELD_SECTION_SIZE.
+        conversations: SETTINGS_ENABLE_CONNECT_PROTOCOL.
     """
 
     data: int
     stream_data: int
     streams: int
     uni_streams: int
+    fields: int
+    conversations: int
 
     def covers(self, other: Promise) -> bool:
         """Whether none of them is smaller than the other's."""
         return all(ours >= theirs for ours, theirs in zip(self, other, strict=True))
+
+
+_NOTHING: Final = Promise(0, 0, 0, 0, 0, 0)
 
 
 class Tickets:
@@ -80,7 +89,7 @@ class Tickets:
             ticket.age_add,
             ticket.cipher_suite,
             self.promise is not None,
-            *(self.promise or Promise(0, 0, 0, 0)),
+            *(self.promise or _NOTHING),
         )
         nonce = os.urandom(_NONCE_BYTES)
         sealed = self._aead.encrypt(
