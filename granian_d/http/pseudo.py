@@ -174,6 +174,11 @@ def judge_again(
     _check_value(said, rules)
     check_size(fields, 0, limits, rules)  # they are as many as were few enough
     path, query = _path(known.method.encode("ascii"), {b":path": said}, rules)
+    return with_path(known, path, query)
+
+
+def with_path(known: RequestHead, path: bytes, query: bytes) -> RequestHead:
+    """The same request for something else."""
     return RequestHead(
         known.method,
         path,

@@ -41,7 +41,8 @@ def parse_priority(value: bytes) -> tuple[int, bool]:
 
 def priority_of(fields: Fields) -> tuple[int, bool]:
     """What a request says of its own priority."""
-    return parse_priority(b",".join(values(fields, b"priority")))
+    said = values(fields, b"priority")
+    return parse_priority(b",".join(said)) if said else (DEFAULT_URGENCY, False)
 
 
 def turn(stream: Stream) -> tuple[int, bool, int]:

@@ -216,14 +216,12 @@ class Reception:
         if stream.stage == TRAILED:
             self._receive_trailers(stream, block)
             return
-        known = self._known
         fields: Fields = []
         try:
-            if known is not None and known.block == block:
-                fields = known.fields
-            else:
+            head = self._known_head(block, ended)
+            if head is None:
                 fields = self._compression.decode(block)
-            head = self._judge_request(block, fields, ended)
+                head = self._judge_request(block, fields, ended)
             offer = judge_handshake(head) if head.protocol else None
         except CompressionBroken:
             raise
@@ -233,6 +231,13 @@ class Reception:
             self._begin(stream, head, offer, ended)
         if not self._limits.keep_alive:
             self._endpoint.depart()
+
+    def _known_head(self, block: bytes, ended: bool) -> RequestHead | None:
+        """The head of a request that is the last one again."""
+        known = self._known
+        if known is None or known.block != block or known.ended != ended:
+            return None
+        return pseudo.with_path(known.head, known.head.raw_path, known.head.query)
 
     def _judge_request(self, block: bytes, fields: Fields, ended: bool) -> RequestHead:
         """The head of a request. Much of it is what the last one has said, as clients do.

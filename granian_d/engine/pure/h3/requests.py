@@ -126,8 +126,9 @@ class Requests(StreamRequests[Stream]):
             self._link.stop(stream_id, StreamRefused.h3_code)
             return None
         else:
-            # Streams are opened in order, but packets may overtake each other (RFC 9000 2.2).
-            self._skipped.update(range(self.beyond, stream_id, 4))
+            if stream_id > self.beyond:
+                # Streams are opened in order, but packets may overtake each other (RFC 9000 2.2).
+                self._skipped.update(range(self.beyond, stream_id, 4))
             self.beyond = stream_id + 4
         stream = self.open[stream_id] = Stream(stream_id, self._clock.now)
         self._watch.progress()
