@@ -415,6 +415,84 @@ def test_a_large_part_is_not_copied_to_what_is_before_it():
     assert len(peer.link.sends) == before + 2
 
 
+def large(exchange):
+    exchange.start(200, [])
+    exchange.send(b"x" * 500_000, last=True)
+    yield from ()
+
+
+def ask_for_large(peer, *priorities):
+    """Large answers, none of which can leave before all were asked for; in which order they do."""
+    for stream, priority in zip(range(0, 1000, 4), priorities, strict=False):
+        peer.endpoint.feed_stream(stream, headers([*GET, ("priority", priority)]), True)
+    before = len(peer.link.sends)
+    peer.listen()
+    assert {len(answer.body) for stream, answer in peer.answers.items() if stream % 4 == 0} == {
+        500_000
+    }
+    return peer.link.sends[before:]
+
+
+@pytest.mark.parametrize(
+    ("priorities", "order"),
+    [
+        (["u=5", "u=1", "u=3"], [4, 8, 0]),
+        (["", "", ""], [0, 4, 8]),
+        (["u=1, i", "u=0, i"], [4, 0]),
+    ],
+)
+def test_large_answers_one_after_the_other(priorities, order):
+    sends = ask_for_large(H3Peer(large, http3=http3(send_buffer_bytes=1)), *priorities)
+    assert list(dict.fromkeys(sends)) == order
+    assert sends == sorted(sends, key=order.index)
+
+
+def test_large_answers_that_share():
+    sends = ask_for_large(H3Peer(large), "u=1, i", "u=1, i", "u=1, i")
+    assert sends[:6] == [0, 4, 8, 0, 4, 8]
+
+
+def test_a_large_answer_is_not_copied_at_once():
+    peer = H3Peer(large)
+    peer.endpoint.feed_stream(0, headers(GET), True)
+    assert peer.link.unsent_bytes(0) <= 128 * 1024
+    peer.endpoint.feed_room()
+    assert peer.link.unsent_bytes(0) <= 128 * 1024
+    assert len(peer.listen().answers[0].body) == 500_000
+
+
+def test_who_waits_for_a_turn_is_not_held_up_by_the_peer():
+    peer = H3Peer(large, write_timeout_s=5.0)
+    peer.link.rooms.update({0: 0, 4: 10**9})
+    for stream, priority in ((0, "u=1"), (4, "u=2")):
+        peer.say(stream, headers([*GET, ("priority", priority)]), end=True)
+    assert peer.answers[4].ended, "the one before it waits for the peer"
+    for _ in range(50):
+        peer.wait(4).room(0, 11_000)
+    assert (peer.answers[0].ended, peer.answers[0].reset) == (True, None)
+
+
+def test_the_end_of_parts_that_wait():
+    """An end, trailers and parts keep their order, whatever was queued before them."""
+
+    def app(exchange):
+        exchange.start(200, [])
+        for part in (b"a" * 131_000, b"b" * 10, b"c" * 140_000, b"d"):
+            exchange.send(part)
+        exchange.finish([(b"t", b"u")])
+        yield from ()
+
+    for fields in ([("te", "trailers")], []):
+        peer = H3Peer(app)
+        peer.link.rooms[0] = 0
+        peer.ask(GET, *fields)
+        peer.room(0, 1).room(0, 70_000).room(0, 10**9)
+        answer = peer.answers[0]
+        assert answer.body == b"a" * 131_000 + b"b" * 10 + b"c" * 140_000 + b"d"
+        assert answer.trailers == ([(b"t", b"u")] if fields else [])
+        assert answer.ended
+
+
 # --- streams that are cut -------------------------------------------------------------------------
 
 

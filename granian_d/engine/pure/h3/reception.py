@@ -12,7 +12,7 @@ from granian_d.engine import upgrade
 from granian_d.engine.pure.h3 import frames
 from granian_d.engine.pure.h3.attacks import EMPTY_DATA, UNKNOWN
 from granian_d.engine.pure.h3.frames import DATA, HEADERS, NOTHING
-from granian_d.engine.pure.h3.requests import AWAITED, BODY, TRAILED, TUNNELLED
+from granian_d.engine.pure.h3.streams import AWAITED, BODY, TRAILED, TUNNELLED
 from granian_d.errors import (
     CompressionBroken,
     FrameSizeWrong,
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from granian_d.engine.pure.h3.attacks import Watch
     from granian_d.engine.pure.h3.endpoint import H3Endpoint
     from granian_d.engine.pure.h3.fields import Compression
-    from granian_d.engine.pure.h3.requests import Requests, Stream
+    from granian_d.engine.pure.h3.requests import Requests
+    from granian_d.engine.pure.h3.streams import Stream
     from granian_d.engine.pure.stream_exchange import StreamExchange
     from granian_d.http.handshake import Offer
     from granian_d.http.message import Fields, RequestHead

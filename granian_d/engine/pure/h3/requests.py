@@ -1,8 +1,7 @@
 """The streams of a connection of HTTP/3: how they begin, and what is written for them.
 
 Rules of this file: what is the same on HTTP/2 is in stream_requests; what the peer sends is read in
-reception. What is written goes to the link at once and waits there, so that QUIC can fill packets
-from all streams; how much waits is asked of the link.
+reception, what is written leaves by sender.
 """
 
 from __future__ import annotations
@@ -12,8 +11,10 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from granian_d.engine.contract import NEVER
 from granian_d.engine.pure import streams
 from granian_d.engine.pure.h3 import attacks
-from granian_d.engine.pure.h3.frames import DATA, FrameIntake, varint
-from granian_d.engine.pure.priority import DEFAULT_URGENCY, priority_of, turn
+from granian_d.engine.pure.h3.frames import DATA, varint
+from granian_d.engine.pure.h3.sender import Sender
+from granian_d.engine.pure.h3.streams import BODY, Stream
+from granian_d.engine.pure.priority import priority_of, turn
 from granian_d.engine.pure.stream_exchange import StreamExchange, refusal
 from granian_d.engine.pure.stream_requests import StreamRequests
 from granian_d.errors import Disconnected, RequestTimeout, StreamRefused
@@ -40,32 +41,6 @@ JOINED_BYTES: Final = 16384  # of a part that is copied to leave together with w
 
 _DATA: Final = varint(DATA)
 
-# What may come next on a stream of a request (RFC 9114 4.1).
-AWAITED: Final = 0  # the section of the request
-BODY: Final = 1
-TRAILED: Final = 2  # nothing that is known here
-TUNNELLED: Final = 3  # DATA alone (4.4)
-
-
-class Stream(streams.Stream):
-    """One stream that is not closed.
-
-    Attributes:
-        intake: what has come of it.
-        stage: what may come next.
-        since: when it was opened, while the section of its request has not come; then NEVER.
-        unsent: octets that waited in the link when it was last asked.
-    """
-
-    __slots__ = ("intake", "since", "stage", "unsent")
-
-    def __init__(self, stream_id: int, since: float) -> None:
-        super().__init__(stream_id, False, (DEFAULT_URGENCY, False))
-        self.intake = FrameIntake()
-        self.stage = AWAITED
-        self.since = since
-        self.unsent = 0
-
 
 class Requests(StreamRequests[Stream]):
     """See the head of this file.
@@ -78,7 +53,7 @@ class Requests(StreamRequests[Stream]):
     cancelled: ClassVar[int] = REQUEST_CANCELLED
     resets: ClassVar[int] = attacks.RESETS
 
-    __slots__ = ("_compression", "_link", "_most", "_skipped", "_turns", "_waiting", "beyond")
+    __slots__ = ("_compression", "_full", "_link", "_most", "_sender", "_skipped", "beyond")
 
     def __init__(
         self,
@@ -94,9 +69,9 @@ class Requests(StreamRequests[Stream]):
         http3 = self._limits.http3
         assert http3 is not None
         self._most = http3.send_buffer_bytes
-        self._waiting: dict[int, Stream] = {}  # those of which something waits in the link
+        self._full: dict[int, Stream] = {}  # those that wait for room
+        self._sender = Sender(link, self._clock)
         self._skipped: set[int] = set()  # numbers below `beyond` of which nothing has come yet
-        self._turns = 0
         self.beyond = 0
 
     @property
@@ -227,19 +202,20 @@ class Requests(StreamRequests[Stream]):
 
     def queued_bytes(self, stream: Stream) -> int:
         """Octets of a stream that were not sent yet."""
-        return self._link.unsent_bytes(stream.id)
+        return self._link.unsent_bytes(stream.id) + stream.out_bytes
 
     def put(self, stream: Stream, data: bytes) -> bool:
         """Send a part of an answer; its head and its end are noted in the stream."""
         if stream.id not in self.open:
             return True
         self._queue(stream, data)
-        room = stream.unsent <= self._most
-        stream.full = not room
+        room = stream.queued_bytes <= self._most
+        if not room:
+            stream.full = True
+            self._full[stream.id] = stream
         return room
 
     def _queue(self, stream: Stream, data: bytes) -> None:
-        link, last = self._link, stream.last
         pieces = []
         if stream.head is not None:
             pieces.append(self._compression.section(stream.head))
@@ -249,27 +225,20 @@ class Requests(StreamRequests[Stream]):
             if stream.exchange is not None:
                 stream.exchange.sent_bytes += len(data)
             if len(data) > JOINED_BYTES:
-                link.send(stream.id, b"".join(pieces))
+                self._sender.send(stream, b"".join(pieces), more=True)
                 pieces.clear()
             pieces.append(data)
-        if last and stream.trailers:
+        if stream.last and stream.trailers:
             pieces.append(self._compression.section(stream.trailers))
-        if not pieces and not last:
-            return
-        link.send(stream.id, b"".join(pieces), last)
-        self._turns += 1
-        stream.served = self._turns
-        stream.unsent = link.unsent_bytes(stream.id)
-        if stream.id not in self._waiting:
-            self._waiting[stream.id] = stream
-            stream.stalled_since = self._clock.now
+        if pieces or stream.last:
+            self._sender.send(stream, b"".join(pieces))
 
     def _inform(self, stream: Stream, section: Fields) -> None:
         self._link.send(stream.id, self._compression.section(section))
 
     def _cut(self, stream: Stream, code: int) -> None:
         if stream.exchange is not None:
-            unsent = self._link.unsent_bytes(stream.id)
+            unsent = self.queued_bytes(stream)
             stream.exchange.sent_bytes = max(0, stream.exchange.sent_bytes - unsent)
         self._link.reset(stream.id, code)
         if not stream.ended:
@@ -285,54 +254,43 @@ class Requests(StreamRequests[Stream]):
         self._link.consumed(stream.id, count)
 
     def _forget(self, stream: Stream, how: int) -> None:  # noqa: ARG002 - QUIC remembers it
-        self._waiting.pop(stream.id, None)
+        self._sender.forget(stream)
+        self._full.pop(stream.id, None)
         if stream.unread and not self._connection.over:
             self._link.consumed(stream.id, stream.unread)
 
     def _is_sent(self, stream: Stream) -> bool:
-        return stream.last and stream.id not in self._waiting
+        return stream.last and not self._sender.is_waiting(stream)
 
     # --- room and time -------------------------------------------------------------------------
 
     def feed_room(self) -> None:
         """Packets have left: some of what waited may be in them."""
-        if not self._waiting:
-            return
-        now, link, half = self._clock.now, self._link, self._most // 2
-        roomy = []
-        for stream in list(self._waiting.values()):
-            unsent = link.unsent_bytes(stream.id)
-            if unsent < stream.unsent:
-                stream.unsent = unsent
-                stream.stalled_since = now
-            if stream.full and unsent <= half:
-                roomy.append(stream)
-            if not unsent:
-                del self._waiting[stream.id]
-                stream.stalled_since = NEVER
-                if stream.last:
-                    self.sent(stream)
-        for stream in sorted(roomy, key=turn):
-            if stream.full and stream.id in self.open:
-                self._wake(stream)
+        for stream in self._sender.pump():
+            if stream.last:
+                self.sent(stream)
+        if self._full:
+            half = self._most // 2
+            roomy = [stream for stream in self._full.values() if stream.queued_bytes <= half]
+            for stream in sorted(roomy, key=turn):
+                if self._full.pop(stream.id, None) is not None:
+                    self._wake(stream)
 
     def until(self) -> float:
         """When the first stream will have been waited for too long."""
         patience_s = self._limits.write_timeout_s or NEVER
-        until = [stream.stalled_since + patience_s for stream in self._waiting.values()]
+        until = [self._sender.until_stalled(patience_s)]
         patience_for_head_s = self._limits.head_timeout_s or NEVER
         until += [stream.since + patience_for_head_s for stream in self.open.values()]
         until += [self._until_body(stream) for stream in self.open.values()]
-        return min(until, default=NEVER)
+        return min(until)
 
     def expire(self) -> None:
         """Look after those that have been waited for too long."""
         now = self._clock.now
-        patience_s = self._limits.write_timeout_s or NEVER
         patience_for_head_s = self._limits.head_timeout_s or NEVER
-        for stream in list(self._waiting.values()):
-            if stream.stalled_since + patience_s <= now:
-                self.cut(stream, REQUEST_CANCELLED)
+        for stream in self._sender.stalled(now - (self._limits.write_timeout_s or NEVER)):
+            self.cut(stream, REQUEST_CANCELLED)
         for stream in list(self.open.values()):
             if stream.since + patience_for_head_s <= now:
                 late = RequestTimeout("a head did not arrive in time", "RFC 9110 15.5.9")
