@@ -173,13 +173,13 @@ class _Run(NamedTuple):
 
 
 def _runs(seats: Sequence[int]) -> list[_Run]:
-    runs: list[_Run] = []
-    for number, seat in enumerate(seats):
-        if runs and runs[-1].seat + runs[-1].width == seat:
-            runs[-1] = runs[-1]._replace(width=runs[-1].width + 1)
-        else:
-            runs.append(_Run(number, seat, 1))
-    return runs
+    first = [
+        number for number, seat in enumerate(seats) if not number or seats[number - 1] != seat - 1
+    ]
+    behind = (*first[1:], len(seats))
+    return [
+        _Run(number, seats[number], end - number) for number, end in zip(first, behind, strict=True)
+    ]
 
 
 def _choose(runs: Sequence[_Run]) -> list[Instruction]:

@@ -4,6 +4,7 @@ and listens with the master's own loop.
 
 from __future__ import annotations
 
+import errno
 import functools
 import http.client
 import os
@@ -11,6 +12,7 @@ import select
 import signal
 import socket
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +20,9 @@ import pytest
 from granian_d.cli.serve import Runtime
 from granian_d.control.channel import Born, Channel, Molded, Ready
 from granian_d.observe.scoreboard import ROWS, Scoreboard
+from granian_d.supervisor import nursery
 from granian_d.supervisor.child import UNBORN, Child
+from granian_d.supervisor.datagrams import NO_SEAT
 from granian_d.supervisor.launch import Launch
 from granian_d.supervisor.loop import _Loop
 from granian_d.supervisor.nursery import NOT_BORN, ORDERS_AT_ONCE
@@ -641,3 +645,45 @@ def test_a_mold_leaves_sigterm_to_the_master(tmp_path):
     master.hears(WorkerReady(3))
     os.kill(master.nursery.children[3].pid, signal.SIGTERM)
     master.hears(WorkerLeaving(3))
+
+
+# --- datagrams ---------------------------------------------------------------------------------------
+
+
+def with_http3(master: Master, **changes) -> None:
+    """Generation 2 reads datagrams."""
+    web = replace(specimens.tcp("127.0.0.2"), tls=True, http3=True)
+    plan = replace(master.plan, listeners=(web,), quic=specimens.QUIC, **changes)
+    master.hands.adopt_plan(2, plan)
+
+
+@as_master
+def test_a_fork_that_fails_leaves_its_seat_free(tmp_path):
+    master = Master(tmp_path)
+    with_http3(master)
+    before = open_fds()
+
+    def refuse(_run):
+        raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    nursery.child.fork, fork = refuse, nursery.child.fork
+    master.does(Spawn(2, 1, 2))
+    nursery.child.fork = fork
+    master.hears(WorkerExited(2, "a failed fork (Resource temporarily unavailable)"))
+    assert master.hands.datagrams.seat(2) == NO_SEAT
+    assert open_fds() == before
+
+
+@as_master
+def test_an_order_that_nobody_obeys_leaves_its_seat_free(tmp_path):
+    master = Master(tmp_path)
+    with_http3(master)
+    mold = master.molds()
+    before = open_fds()
+    os.kill(mold, signal.SIGSTOP)
+    master.does(Spawn(2, 1, 2, mold=1))
+    assert master.hands.datagrams.seat(2) == 0
+    master.does(KillWorker(1, "KILL"))
+    master.hears(WorkerExited(2, NOT_BORN), MoldExited(1, "SIGKILL", mold))
+    assert master.hands.datagrams.seat(2) == NO_SEAT
+    assert len(open_fds()) == len(before) - 2  # what was held of the mold
