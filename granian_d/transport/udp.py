@@ -160,7 +160,8 @@ class UdpSocket:
                 count += taken
         finally:
             self._feeding = False
-        self._flush()
+        if count:  # else somebody else has read it
+            self._flush()
         return count
 
     def _take(self, sock: socket.socket, now: float) -> int:

@@ -68,13 +68,13 @@ class Hall:
             await asyncio.wait_for(self._news.wait(), PATIENCE_S)
 
 
-def bound(family=socket.AF_INET, host="127.0.0.1", port=0, *, reuse=False):
+def bound(family=socket.AF_INET, host="127.0.0.1", port=0, *, reuse=False, both=False):
     sock = socket.socket(family, socket.SOCK_DGRAM)
     sock.setblocking(False)
     if reuse:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     if family == socket.AF_INET6:
-        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not both)
     sock.bind((host, port))
     return sock
 
