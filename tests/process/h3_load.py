@@ -132,7 +132,9 @@ class _Clients:
                     await client.move()
                     self.moves += 1
 
-        await asyncio.gather(*(one_after_the_other() for _ in range(WIDTH)), *([move()] if moving else []))
+        await asyncio.gather(
+            *(one_after_the_other() for _ in range(WIDTH)), *([move()] if moving else [])
+        )
 
     async def uploads(self, client: Client) -> None:
         wanted = f"{UPLOAD_BYTES} {hashlib.sha256(FILL).hexdigest()}".encode()

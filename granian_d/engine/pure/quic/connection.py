@@ -31,6 +31,7 @@ from aioquic.tls import Epoch
 from granian_d.engine import connection_ids
 from granian_d.engine.connection_ids import ID_BYTES
 from granian_d.engine.pure.quic.handshake import ALPN, Handshake
+from granian_d.engine.pure.quic.pacing import Pacer
 from granian_d.engine.pure.quic.stateless import VERSIONS
 from granian_d.engine.pure.quic.tickets import Promise
 
@@ -209,6 +210,7 @@ class Connection(QuicConnection):
             retry_source_connection_id=retried_id,
         )
         self._logger = self._loss._logger = _SILENCE  # noqa: SLF001 - see the head of this file
+        self._loss._pacer = Pacer(max_datagram_size=self._max_datagram_size)  # noqa: SLF001 - as above
         self._setup = setup
         self._adopt = adopt
         self._handlers = vars(self)["_QuicConnection__frame_handlers"]  # Python's name for it
