@@ -24,6 +24,7 @@ from aioquic.quic.connection import (
     QuicConnectionState,
 )
 from aioquic.quic.crypto import CryptoPair
+from aioquic.quic.packet import QuicErrorCode, QuicFrameType
 from aioquic.quic.recovery import QuicPacketSpace
 from aioquic.quic.stream import QuicStream, QuicStreamSender
 from aioquic.tls import Epoch
@@ -314,6 +315,16 @@ class Connection(QuicConnection):
     def heard_at(self) -> float:
         """When the peer was last heard, or we have first spoken since (RFC 9000 10.1)."""
         return (self._close_at or 0.0) - self._idle_timeout()
+
+    def give_up(self) -> None:
+        """End a handshake; without a word, if the peer's address has been sent enough.
+
+        The library does not count CONNECTION_CLOSE (RFC 9000 8.1: three times what has come).
+        """
+        self.close(error_code=QuicErrorCode.CONNECTION_REFUSED, frame_type=QuicFrameType.PADDING)
+        if not self._network_paths[0].can_send(self._max_datagram_size):
+            self._close_pending = False
+            self._close_end()
 
     def believe_address(self) -> None:
         """The peer's address was proven by a Retry (RFC 9000 8.1.2)."""

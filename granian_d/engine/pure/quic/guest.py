@@ -21,7 +21,6 @@ from aioquic.quic.events import (
     StreamDataReceived,
     StreamReset,
 )
-from aioquic.quic.packet import QuicErrorCode, QuicFrameType
 
 from granian_d.engine.contract import NEVER
 from granian_d.engine.pure.quic.alarms import Alarm
@@ -203,6 +202,8 @@ class Guest:
             self._tell()
         if path != self._path:
             self._follow()
+        if self._look_at == NEVER:
+            self._look_at = now + quic.idle_s() / 2
         self.touch()
 
     def wake(self, now: float) -> None:
@@ -239,7 +240,7 @@ class Guest:
         if quic._events:  # noqa: SLF001 - as above
             self._tell()
         if not quic.has_ended:
-            self._set_alarm(now)
+            self._set_alarm()
         return packets
 
     def lose(self) -> None:
@@ -272,30 +273,26 @@ class Guest:
 
     def _give_up(self, reason: str) -> None:
         self.failure = reason
-        self.quic.close(
-            error_code=QuicErrorCode.CONNECTION_REFUSED, frame_type=QuicFrameType.PADDING
-        )
+        self.quic.give_up()
 
-    def _set_alarm(self, now: float) -> None:
+    def _set_alarm(self) -> None:
         quic = self.quic
         alarm = quic.get_timer() or NEVER
-        if quic.is_established:
-            if self._look_at == NEVER:
-                self._look_at = now + quic.idle_s() / 2
-            alarm = min(alarm, self._look_at)
-        else:
-            alarm = min(alarm, self._patience_until)
-        self.alarm.at = alarm
+        other = self._look_at if quic.is_established else self._patience_until
+        self.alarm.at = min(alarm, other)
 
     def _keep_alive(self, now: float) -> None:
-        """An application may take longer than the idle timeout: its connection must not be lost."""
+        """An application may take longer than the idle timeout: its connection must not be lost.
+
+        Where nothing is under way, nobody looks again before the next packet.
+        """
         half_s = self.quic.idle_s() / 2
         self._look_at = self.quic.heard_at() + half_s
         if self._look_at > now:
             return
-        self._look_at = now + half_s
         found: list[Exchange] = []
         self.under_way(found)
+        self._look_at = now + half_s if found else NEVER
         if found:
             self.quic.send_ping(0)
 
