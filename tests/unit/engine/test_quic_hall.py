@@ -235,6 +235,25 @@ def test_a_client_moves(with_new_id):
         assert used not in guest.ids
 
 
+@pytest.mark.parametrize(("host", "is_new"), [("192.0.2.7", False), ("198.51.100.1", True)])
+def test_another_path_is_measured_anew(host, is_new):
+    """Unless its port alone is another (RFC 9000 9.4)."""
+    net = Net()
+    server = net.server()
+    client = talk(net, server, bytes(300_000))
+    loss = server.open[0].quic._loss
+    window = loss.congestion_window
+    assert window > 100_000
+    client.address = (host, 5000)
+    client.ask(b"x")
+    while server.open[0].link.peer.client != (host, 5000):
+        net.run(0.001)
+    assert (loss.congestion_window <= 13_200) is is_new
+    stream = client.ask(bytes(100_000))
+    net.run(2.0)
+    assert client.heard(stream) == bytes(100_000)
+
+
 def test_an_address_counts_once_it_is_proven():
     """A packet that somebody repeats from elsewhere moves nobody."""
     net = Net()

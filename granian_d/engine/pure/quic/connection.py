@@ -11,11 +11,13 @@ difference; the releases that this is known to fit are named in pyproject.toml.
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from aioquic import tls
 from aioquic._buffer import Buffer
 from aioquic.quic.configuration import QuicConfiguration
+from aioquic.quic.congestion.base import K_INITIAL_WINDOW
 from aioquic.quic.connection import (
     CRYPTO_BUFFER_SIZE,
     END_STATES,
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
 # probing (RFC 8899), which the library does not do; what is lost for being too large is lost for
 # good, while 20 % more octets in a packet save less than 20 % of an answer's cost.
 DATAGRAM_BYTES: Final = 1200
+_FIRST_WINDOW_BYTES: Final = K_INITIAL_WINDOW * DATAGRAM_BYTES
 # HTTP/3 has three: control and QPACK's two (RFC 9114 6.2); a few more for what may come.
 UNI_STREAMS: Final = 8
 # Ids of ours that a peer has at a time: one in use, and some to move with (RFC 9000 5.1.1).
@@ -210,8 +213,8 @@ class Connection(QuicConnection):
             original_destination_connection_id=original_id,
             retry_source_connection_id=retried_id,
         )
-        self._logger = self._loss._logger = _SILENCE  # noqa: SLF001 - see the head of this file
-        self._loss._pacer = Pacer(max_datagram_size=self._max_datagram_size)  # noqa: SLF001 - as above
+        self._logger = self._loss._logger = _SILENCE
+        self._loss._pacer = Pacer(max_datagram_size=self._max_datagram_size)
         self._setup = setup
         self._adopt = adopt
         self._handlers = vars(self)["_QuicConnection__frame_handlers"]  # Python's name for it
@@ -335,6 +338,15 @@ class Connection(QuicConnection):
         """Where the peer is, if that is proven; else None."""
         path = self._network_paths[0]
         return path.addr if path.is_validated else None
+
+    def measure_anew(self) -> None:
+        """Nothing is known of the path any more (RFC 9000 9.4)."""
+        loss: Any = self._loss
+        loss._cc.congestion_window = min(loss.congestion_window, _FIRST_WINDOW_BYTES)
+        loss._cc.ssthresh = None
+        loss._rtt_initialized = False
+        loss._rtt_min = inf
+        loss._pacer.packet_time = None
 
     def pass_time(self, now: float) -> None:
         """Timers of the library, where they have passed."""

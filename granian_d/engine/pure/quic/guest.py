@@ -198,7 +198,7 @@ class Guest:
         if self._proven:
             quic.believe_address()
             self._proven = False
-        if quic._events:  # noqa: SLF001 - asking for the next event costs more than looking
+        if quic._events:
             self._tell()
         if path != self._path:
             self._follow()
@@ -237,7 +237,7 @@ class Guest:
         self.touched = False
         if self._stirred:
             self.touch()
-        if quic._events:  # noqa: SLF001 - as above
+        if quic._events:
             self._tell()
         if not quic.has_ended:
             self._set_alarm()
@@ -300,13 +300,15 @@ class Guest:
         """The peer may have moved; requests to come are from where it is now, if that is proven."""
         path = self.quic.proven_path()
         if path is not None and path != self._path:
+            if path.peer[0] != self._path.peer[0]:  # a port alone is a NAT's doing
+                self.quic.measure_anew()
             self._path = path
             self.link.peer = peer_of(path, self._server, self.link.peer.tls)
 
     def _tell(self) -> None:
         """Tell HTTP/3 what has come."""
         quic = self.quic
-        events = quic._events  # noqa: SLF001 - as above
+        events = quic._events
         while events:
             event = events.popleft()
             endpoint = self.endpoint

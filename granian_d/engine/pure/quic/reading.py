@@ -168,7 +168,7 @@ class ReadingConnection(Connection):
         buf.seek(at)
         super()._handle_stream_frame(context, frame_type, buf)
         stream = self._streams.get(stream_id)
-        if stream is not None and len(stream.receiver._ranges) > self._most_gaps:  # noqa: SLF001 - nothing else tells
+        if stream is not None and len(stream.receiver._ranges) > self._most_gaps:
             raise QuicConnectionError(
                 QuicErrorCode.INTERNAL_ERROR, frame_type, "Stream data in too many pieces"
             )
@@ -179,7 +179,7 @@ class ReadingConnection(Connection):
         """The same for the handshake, whose messages are short."""
         super()._handle_crypto_frame(context, frame_type, buf)
         receiver = self._crypto_streams[context.epoch].receiver
-        if len(receiver._ranges) > _CRYPTO_GAPS:  # noqa: SLF001 - as above
+        if len(receiver._ranges) > _CRYPTO_GAPS:
             raise QuicConnectionError(
                 QuicErrorCode.CRYPTO_BUFFER_EXCEEDED, frame_type, "Handshake in too many pieces"
             )

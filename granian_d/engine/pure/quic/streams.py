@@ -66,7 +66,7 @@ class StreamingConnection(ReadingConnection):
         if stream is None:
             return False
         sender = stream.sender
-        if sender._buffer_fin is not None or sender._reset_error_code is not None:  # noqa: SLF001 - nothing else tells
+        if sender._buffer_fin is not None or sender._reset_error_code is not None:
             return False
         sender.write(data, last)
         self._ready[stream] = None
@@ -113,9 +113,9 @@ class StreamingConnection(ReadingConnection):
         if stream is None:
             return 0
         sender = stream.sender
-        if sender._reset_error_code is not None:  # noqa: SLF001 - nothing else tells
+        if sender._reset_error_code is not None:
             return 0
-        return sender._buffer_stop - sender.highest_offset  # noqa: SLF001 - as above
+        return sender._buffer_stop - sender.highest_offset
 
     def queued_bytes(self) -> int:
         """Octets of all streams that the peer has not acknowledged; an end, too, counts as one."""
@@ -211,7 +211,7 @@ class StreamingConnection(ReadingConnection):
 
 def _outstanding(sender: QuicStreamSender) -> int:
     """What the peer has not acknowledged of a stream."""
-    if sender._reset_error_code is not None:  # noqa: SLF001 - nothing else tells
+    if sender._reset_error_code is not None:
         return not sender.is_finished
-    end = sender._buffer_fin is not None and not sender.is_finished  # noqa: SLF001 - as above
-    return sender._buffer_stop - sender._buffer_start + end  # noqa: SLF001 - as above
+    end = sender._buffer_fin is not None and not sender.is_finished
+    return sender._buffer_stop - sender._buffer_start + end

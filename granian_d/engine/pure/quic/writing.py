@@ -46,8 +46,10 @@ class WritingConnection(StreamingConnection):
 
     def datagrams_to_send(self, now: float) -> list[tuple[bytes, Any]]:
         """Packets, if there is anything to be said; most of what comes asks for nothing."""
-        path = self._network_paths[0]
-        is_plain = self._is_settled and path.is_validated and len(self._network_paths) == 1
+        path, *others = self._network_paths
+        is_plain = self._is_settled and path.is_validated
+        if others and is_plain:  # which may want to be probed
+            is_plain = all(one.is_validated and not one.remote_challenges for one in others)
         if not is_plain or self._close_pending or self._state is not QuicConnectionState.CONNECTED:
             return super().datagrams_to_send(now)
         ack_at = self._space.ack_at
@@ -76,7 +78,7 @@ class WritingConnection(StreamingConnection):
         crypto, space = self._keys, self._space
         if not crypto.send.is_valid():
             return
-        pacer = self._loss._pacer  # noqa: SLF001 - the library asks it here, too
+        pacer = self._loss._pacer
         while True:
             ack_at = NEVER if space.ack_at is None else space.ack_at
             has_output = self._has_output()
@@ -225,7 +227,7 @@ class WritingConnection(StreamingConnection):
             if stream.receiver.stop_pending or sender.reset_pending:
                 ready[stream] = None
             elif not sender.buffer_is_empty:
-                if len(sender._pending) or sender._pending_eof:  # noqa: SLF001 - the library asks a frame in vain
+                if len(sender._pending) or sender._pending_eof:
                     (ready if self._may_send(stream) else self._stalled)[stream] = None
                 else:
                     sender.buffer_is_empty = True
@@ -235,7 +237,7 @@ class WritingConnection(StreamingConnection):
         sender = stream.sender
         if stream.is_blocked:
             return False
-        if sender.next_offset < sender.highest_offset or not len(sender._pending):  # noqa: SLF001 - the library asks a frame in vain
+        if sender.next_offset < sender.highest_offset or not len(sender._pending):
             return True  # it was sent before, or is an end without octets
         return (
             sender.highest_offset < stream.max_stream_data_remote
