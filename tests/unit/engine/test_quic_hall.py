@@ -118,6 +118,30 @@ def test_what_only_looks_like_a_first_packet_leaves_nothing_behind():
     assert server.hall.alarm == float("inf")
 
 
+@pytest.mark.parametrize("kind", ["damaged", "refused"])
+def test_first_packets_that_come_to_nothing_have_all_asked_for_their_address(kind):
+    net = Net()
+    server = net.server()
+    sent = []
+    net.judge = lambda datagram, up: sent.append(datagram)
+    net.client(server, alpn_protocols=["h3" if kind == "damaged" else "none"]).connect()
+    datagram = bytearray(sent[0])
+    datagram[100] ^= kind == "damaged"
+    assert feed(server, bytes(datagram), Path(("192.0.2.99", 1), "")) == [] or kind == "refused"
+    for _ in range(199):
+        server.hall._fruitless.take(net.now)
+    net.judge = lambda datagram, up: 0.001
+    client = net.client(server).connect()
+    net.run(0.9)
+    assert client.quic._retry_count == 1
+    assert client.established
+    net.run(1.0)
+    client = net.client(server).connect()
+    net.run(0.9)
+    assert client.quic._retry_count == 0
+    assert client.established
+
+
 # --- other workers, and those who are no more --------------------------------------------------------
 
 

@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 
 # Handshakes at a time in a worker; each costs some 100 KiB until it is complete or given up.
 HANDSHAKES: Final = 1000
+# First packets a second that may come to nothing: with more of them, all peers must prove their
+# address. Nobody is asked for ten times the work that a Retry is, by packets that he makes up.
+FRUITLESS_PER_S: Final = 200.0
 _ENDPOINT: Final = ("granian_d.engine.pure.h3.endpoint", "H3Endpoint")
 
 
@@ -60,6 +63,7 @@ class QuicHall:
         "_alarms",
         "_allowance",
         "_clock",
+        "_fruitless",
         "_greeting",
         "_issuer",
         "_leave",
@@ -100,6 +104,7 @@ class QuicHall:
         self._touched: deque[Guest] = deque()
         self._alarms: Alarms[Guest | Farewell] = Alarms()
         self._allowance = stateless.Allowance()
+        self._fruitless = stateless.Allowance(FRUITLESS_PER_S)
         self._leave: Leave | None = None
         self._now = 0.0  # of the last flush
         self._working = False  # in a feed: a flush follows anyway
@@ -231,13 +236,18 @@ class QuicHall:
                 return
         elif len(header.destination) < stateless.ORIGINAL_ID_BYTES:
             return
-        elif len(self._shaking) >= self._terms.retry_above:
+        elif self._is_pressed(now):
             next_id = self._issuer.new_id()
             token = self._tokens.seal(path, header.destination, next_id, now)
             # Not rationed: in a flood it is what lets others through.
             self.wire.send(path, [stateless.ask_again(header, next_id, token)])
             return
         self._take(path, datagram, header, original, now)
+
+    def _is_pressed(self, now: float) -> bool:
+        """Whether peers have to prove their address (RFC 9000 8.1.2)."""
+        is_busy = len(self._shaking) >= self._terms.retry_above
+        return is_busy or not self._fruitless.is_left(now)
 
     def _take(
         self, path: Path, datagram: bytes, header: FirstHeader, original: bytes | None, now: float
@@ -252,6 +262,7 @@ class QuicHall:
         self._do(guest, guest.receive, path, datagram, now)
         if guest.is_silent:  # it only looked like a first packet
             self._forget_all(guest)
+            self._fruitless.take(now)
             return
         guest.is_open = True
         self._shaking.add(guest)
@@ -323,6 +334,7 @@ class QuicHall:
     def _lose(self, guest: Guest) -> None:
         if guest in self._shaking:
             self._shaking.discard(guest)
+            self._fruitless.take(self._now)
             self.wire.failed(guest.link.peer, guest.reason())
         if guest.is_open:
             self.wire.closed(guest)

@@ -52,7 +52,7 @@ class FirstHeader(NamedTuple):
 
 
 class Allowance:
-    """How many of such answers may be given now.
+    """How many of something there may be now.
 
     Args:
         per_s: at most; as many at once.
@@ -67,12 +67,16 @@ class Allowance:
 
     def take(self, now: float) -> bool:
         """Whether one more may be given."""
-        self._left = min(self._per_s, self._left + (now - self._since) * self._per_s)
-        self._since = now
-        if self._left < 1:
+        if not self.is_left(now):
             return False
         self._left -= 1
         return True
+
+    def is_left(self, now: float) -> bool:
+        """Whether `take` would be granted one."""
+        self._left = min(self._per_s, self._left + max(now - self._since, 0.0) * self._per_s)
+        self._since = now
+        return self._left >= 1
 
 
 def is_long(datagram: bytes) -> bool:
