@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import pytest
 
 pytest.importorskip("aioquic")
@@ -105,6 +107,35 @@ def test_a_handshake_that_is_spoilt(data):
     client.connect()
     net.run(3.0)
     net.judge = lambda datagram, up: 0.01
+    assert still_serves(net, server)
+
+
+@cache
+def a_ticket():
+    _, _, client = meet()
+    return client.tickets[0]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 700), st.integers(0, 255)), min_size=1, max_size=6),
+    st.booleans(),
+    st.integers(0, 700),
+)
+@settings(max_examples=150, deadline=None)
+def test_a_hello_that_is_spoilt(changes, resumes, cut):
+    """What it says under keys that everybody can make."""
+    net = Net()
+    server = net.server(early_data=True)
+    client = net.client(server, session_ticket=a_ticket() if resumes else None)
+    client.quic.connect(("server", 443), now=net.now)
+    sender = client.quic._crypto_streams[tls.Epoch.INITIAL].sender
+    for at, octet in changes:
+        sender._buffer[at % len(sender._buffer)] = octet
+    if cut < len(sender._buffer):  # a shorter message, that says so
+        sender._buffer[1:4] = (cut).to_bytes(3, "big")
+    client.transmit()
+    net.run(3.0)
+    assert len(server.failures) + len(server.open) <= 1
     assert still_serves(net, server)
 
 

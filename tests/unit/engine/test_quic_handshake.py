@@ -11,9 +11,11 @@ pytest.importorskip("aioquic")
 
 from aioquic import tls
 from aioquic.quic.packet import QuicErrorCode
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from granian_d.engine.contract import Leave
+from granian_d.engine.pure.quic.certificates import MOST_CHAIN_BYTES
 from granian_d.engine.pure.quic.handshake import MOST_MESSAGE_BYTES
 from granian_d.errors import ConfigError
 from tests import certificates
@@ -95,7 +97,20 @@ def test_keys_that_cannot_be_used():
         Net().server(certs=credentials((issued.pem, other, "")))
     with pytest.raises(ConfigError, match="cannot be read"):
         Net().server(certs=credentials((b"", issued.key_pem, "")))
+    with pytest.raises(ConfigError, match="with its chain"):
+        Net().server(certs=credentials((issued.pem * 40, issued.key_pem, "")))
     Net().server(certs=credentials((issued.pem, issued.key_pem, "for nothing")))
+
+
+def test_the_longest_chain_still_fits():
+    issued = authority().issue("example.org")
+    size = len(issued.certificate.public_bytes(serialization.Encoding.DER))
+    net = Net()
+    server = net.server(
+        certs=credentials((issued.pem * (MOST_CHAIN_BYTES // size), issued.key_pem, ""))
+    )
+    client = visit(net, server)
+    assert len(client.quic.tls._peer_certificate_chain) == MOST_CHAIN_BYTES // size - 1
 
 
 def test_another_protocol_is_refused():

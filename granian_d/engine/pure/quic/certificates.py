@@ -14,6 +14,7 @@ from granian_d.errors import ConfigError
 if TYPE_CHECKING:
     from granian_d.engine.datagrams import Credentials
 
+MOST_CHAIN_BYTES: Final = 15000  # aioquic writes its part of a handshake into 16 KiB
 # What aioquic signs with; a handshake with any other key would fail, each time.
 _CURVES: Final = (ec.SECP256R1, ec.SECP384R1)
 _EDWARDS: Final = (ed25519.Ed25519PrivateKey, ed448.Ed448PrivateKey)
@@ -65,6 +66,12 @@ def _read(at: int, chain: bytes, key: bytes, password: str) -> Pair:
         raise ConfigError(
             f"{which} cannot be used for HTTP/3: its key must be of RSA, ECDSA (P-256, P-384) or"
             " EdDSA"
+        )
+    octets = sum(len(one.public_bytes(Encoding.DER)) for one in (own, *others))
+    if octets > MOST_CHAIN_BYTES:
+        raise ConfigError(
+            f"{which} cannot be used for HTTP/3: with its chain it has {octets} bytes,"
+            f" more than {MOST_CHAIN_BYTES}"
         )
     return Pair(own, others, private, own.public_bytes(Encoding.PEM).decode("ascii"))
 
