@@ -54,9 +54,7 @@ class HeldExchange(Exchange):
     def start(self, status: int, fields: FieldPairs) -> None:
         """Give the head of the response, which is held back; see Exchange."""
         self._demand("start")
-        self._answer = semantics.judge_response(status, fields)
-        if self._alt_svc:
-            self._answer = semantics.advertising(self._answer, self._alt_svc.encode())
+        self._answer = self._judge(status, fields)
         self._advance("start")
         self.status = self._answer.status
 
@@ -118,6 +116,13 @@ class HeldExchange(Exchange):
         self.lose(error)
 
     # --- for the subclass ----------------------------------------------------------------------
+
+    def _judge(self, status: int, fields: FieldPairs) -> ResponseHead:
+        """What goes out of the head that the application gives."""
+        answer = semantics.judge_response(status, fields)
+        if self._alt_svc:
+            answer = semantics.advertising(answer, self._alt_svc.encode())
+        return answer
 
     def _put(self, data: bytes, last: bool, trailers: Sequence[tuple[bytes, bytes]]) -> bool:
         """Write a part of the body, and what must stand before and behind it."""

@@ -5,10 +5,10 @@ What it has in common with an exchange of HTTP/1.x is in held_exchange.
 
 from __future__ import annotations
 
-from time import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from granian_d.engine.pure.held_exchange import HeldExchange
+from granian_d.engine.pure.stream_answers import date, section
 from granian_d.http import framing, semantics
 
 if TYPE_CHECKING:
@@ -17,10 +17,8 @@ if TYPE_CHECKING:
     from granian_d.engine.contract import Endpoint, Wire
     from granian_d.engine.pure.stream_requests import StreamRequests
     from granian_d.engine.pure.streams import Stream
-    from granian_d.errors import ProtocolViolation
     from granian_d.http.message import FieldPairs, Fields, RequestHead
-
-_SERVER: Final = (b"server", b"granian-d")
+    from granian_d.http.semantics import ResponseHead
 
 
 class StreamExchange(HeldExchange):
@@ -31,7 +29,7 @@ class StreamExchange(HeldExchange):
     __slots__ = ("_requests", "_stream")
 
     def __init__(self, head: RequestHead, stream: Stream, requests: StreamRequests[Any]) -> None:
-        super().__init__(head, requests.peer, requests.observer, requests.alt_svc)
+        super().__init__(head, requests.peer, requests.observer)
         self._stream = stream
         self._requests = requests
 
@@ -67,6 +65,9 @@ class StreamExchange(HeldExchange):
 
     # --- inside --------------------------------------------------------------------------------
 
+    def _judge(self, status: int, fields: FieldPairs) -> ResponseHead:
+        return self._requests.answers.judge(status, fields)
+
     def _cut(self) -> None:
         self._requests.abort(self._stream)
 
@@ -97,38 +98,4 @@ class StreamExchange(HeldExchange):
         )
         self._left = length if self._framing == framing.LENGTH else None
         self.head_out = True
-        fields = [(name, value) for name, value in answer.fields if name.lower() != b"upgrade"]
-        if length is not None:
-            fields.append((b"content-length", b"%d" % length))
-        if b"date" not in answer.names:
-            fields.append((b"date", date()))  # RFC 9110 6.6.1
-        if b"server" not in answer.names:
-            fields.append(_SERVER)
-        return section(answer.status, fields)
-
-
-def section(status: int, fields: FieldPairs) -> Fields:
-    """The field section of a response: names in lower case (RFC 9113 8.2.1, RFC 9114 4.2)."""
-    lines = [(name.lower(), value) for name, value in fields]
-    return [(b":status", b"%d" % status), *lines]
-
-
-def refusal(violation: ProtocolViolation) -> tuple[Fields, bytes]:
-    """Section and body of an answer to a request that broke a rule; the body says which."""
-    status = violation.http_status
-    reason = semantics.REASONS[status].decode()
-    rule = f" ({violation.section})" if violation.section else ""
-    body = f"{status} {reason}: {violation.reason}{rule}\n".encode()
-    fields = [
-        (b"content-type", b"text/plain; charset=utf-8"),
-        (b"content-length", b"%d" % len(body)),
-        (b"date", date()),
-        _SERVER,
-        *violation.answer_fields,
-    ]
-    return section(status, fields), body
-
-
-def date() -> bytes:
-    """Now, as the value of Date."""
-    return semantics.imf_fixdate(int(time()))
+        return self._requests.answers.section(answer, length)

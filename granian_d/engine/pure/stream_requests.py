@@ -13,7 +13,7 @@ from granian_d.engine.contract import NEVER
 from granian_d.engine.pure import streams
 from granian_d.engine.pure.patience import LINGER_S
 from granian_d.engine.pure.priority import Wishes
-from granian_d.engine.pure.stream_exchange import refusal
+from granian_d.engine.pure.stream_answers import Answers, refusal
 from granian_d.engine.pure.stream_wire import StreamWire
 from granian_d.engine.pure.streams import Stream
 from granian_d.errors import BodyTooLarge, Disconnected, RequestTimeout
@@ -55,7 +55,7 @@ class StreamRequests(Generic[S]):
 
     Attributes:
         open: streams that are not closed, by number.
-        alt_svc: where else the origin is, for answers to say.
+        answers: their heads.
         deaf: new streams are passed over, as GOAWAY has said.
         observer: of the service.
         wishes: priorities of streams that were not opened yet.
@@ -72,7 +72,7 @@ class StreamRequests(Generic[S]):
         "_connection",
         "_limits",
         "_watch",
-        "alt_svc",
+        "answers",
         "deaf",
         "observer",
         "open",
@@ -88,7 +88,7 @@ class StreamRequests(Generic[S]):
         self.open: dict[int, S] = {}
         self.deaf = False
         self.observer = service.observer
-        self.alt_svc = self._limits.alt_svc
+        self.answers = Answers(self._limits.alt_svc)
         self.wishes = Wishes()
 
     @property

@@ -337,6 +337,73 @@ def test_an_answer_that_is_cut():
     assert (exchange.state, exchange.sent_bytes) == (states.ABORTED, 0)
 
 
+def answering(*answers):
+    """An application that answers with one after the other: status and fields."""
+    turns = iter(answers)
+
+    def app(exchange):
+        exchange.start(*next(turns))
+        exchange.send(b"hello", last=True)
+        yield from ()
+
+    return app
+
+
+@pytest.mark.parametrize(
+    ("changed", "status"),
+    [
+        ((200, [(b"X", b"y")]), 200),
+        ((201, [(b"X", b"y")]), 201),
+        ((200.0, [(b"X", b"y")]), 500),
+        ((200, [(bytearray(b"X"), b"y")]), 500),
+        ((200, [(b"X", memoryview(b"y"))]), 500),
+        ((200, [(b"X", b"y\n")]), 500),
+        ((200, ((b"X", b"y"),)), 200),
+        ((200, {b"X": b"y"}.items()), 200),
+        ((200, [[b"X", b"y"]]), 200),
+        ((200, [(b"X", b"y"), (b"content-length", b"4")]), 500),
+        ((200, [(b"X", b"y"), (b"server", b"")]), 200),
+    ],
+)
+def test_an_answer_that_is_almost_the_last_one_again(changed, status):
+    """What was remembered of the last one is no judgement of anything else."""
+    alone = H3Peer(answering(changed))
+    alone.ask()
+    peer = H3Peer(answering((200, [(b"X", b"y")]), changed, (200, [(b"X", b"y")])))
+    for _ in range(3):
+        peer.ask()
+    first, second, third = (peer.answers[stream] for stream in (0, 4, 8))
+    assert second.status == alone.answers[0].status == status
+    assert {**second.fields, b"date": b""} == {**alone.answers[0].fields, b"date": b""}
+    assert first.fields[b"x"] == third.fields[b"x"] == b"y"
+    assert (first.body, third.body) == (b"hello", b"hello")
+
+
+def test_fields_that_change_by_and_by():
+    fields = [[b"x", b"1"]]
+
+    def app(exchange):
+        exchange.start(200, fields)
+        exchange.send(b"%d" % len(fields), last=True)
+        fields[0][1] += b"1"
+        yield from ()
+
+    peer = H3Peer(app)
+    assert [peer.answers[peer.ask()].fields[b"x"] for _ in range(3)] == [b"1", b"11", b"111"]
+
+
+def test_lengths_of_answers_that_repeat():
+    def app(exchange):
+        exchange.start(200, [])
+        exchange.send(b"x" * len(exchange.head.raw_path), last=True)
+        yield from ()
+
+    peer = H3Peer(app)
+    for path in ("/", "/", "/12", "/"):
+        answer = peer.answers[peer.ask([*GET[:3], (":path", path)])]
+        assert answer.fields[b"content-length"] == b"%d" % len(path)
+
+
 # --- both directions have their own pace ----------------------------------------------------------
 
 

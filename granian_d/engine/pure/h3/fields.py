@@ -58,13 +58,10 @@ class Compression:
         """
         try:
             return self._decoder.feed_header(_ANY_STREAM, block)[1]
-        except DecompressionFailed as error:
+        except (DecompressionFailed, StreamBlocked) as error:
             if len(block) > _MOST_COMPRESSED_BYTES:
                 raise HeadTooLarge("a field too large", "RFC 6585 5") from error
             raise CompressionBroken("a section that cannot be decoded", "RFC 9204 2.2") from error
-        except StreamBlocked as error:
-            self._decoder.cancel_stream(_ANY_STREAM)
-            raise CompressionBroken("a section that has to wait", "RFC 9204 2.1.2") from error
 
     def section(self, fields: Fields) -> bytes:
         """A HEADERS frame."""

@@ -15,7 +15,8 @@ from granian_d.engine.pure.h3.frames import DATA, varint
 from granian_d.engine.pure.h3.sender import Sender
 from granian_d.engine.pure.h3.streams import BODY, Stream
 from granian_d.engine.pure.priority import priority_of, turn
-from granian_d.engine.pure.stream_exchange import StreamExchange, refusal
+from granian_d.engine.pure.stream_answers import refusal
+from granian_d.engine.pure.stream_exchange import StreamExchange
 from granian_d.engine.pure.stream_requests import StreamRequests
 from granian_d.errors import Disconnected, RequestTimeout, StreamRefused
 from granian_d.http import states
@@ -53,7 +54,16 @@ class Requests(StreamRequests[Stream]):
     cancelled: ClassVar[int] = REQUEST_CANCELLED
     resets: ClassVar[int] = attacks.RESETS
 
-    __slots__ = ("_compression", "_full", "_link", "_most", "_sender", "_skipped", "beyond")
+    __slots__ = (
+        "_compressed",
+        "_compression",
+        "_full",
+        "_link",
+        "_most",
+        "_sender",
+        "_skipped",
+        "beyond",
+    )
 
     def __init__(
         self,
@@ -69,6 +79,7 @@ class Requests(StreamRequests[Stream]):
         http3 = self._limits.http3
         assert http3 is not None
         self._most = http3.send_buffer_bytes
+        self._compressed: tuple[Fields, bytes] = [], b""  # the last head of an answer
         self._full: dict[int, Stream] = {}  # those that wait for room
         self._sender = Sender(link, self._clock)
         self._skipped: set[int] = set()  # numbers below `beyond` of which nothing has come yet
@@ -218,7 +229,9 @@ class Requests(StreamRequests[Stream]):
     def _queue(self, stream: Stream, data: bytes) -> None:
         pieces = []
         if stream.head is not None:
-            pieces.append(self._compression.section(stream.head))
+            if stream.head is not self._compressed[0]:
+                self._compressed = stream.head, self._compression.section(stream.head)
+            pieces.append(self._compressed[1])
             stream.head = None
         if data:
             pieces.append(_DATA + varint(len(data)))
