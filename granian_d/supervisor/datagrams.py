@@ -25,6 +25,7 @@ from granian_d.control.channel import Berth
 from granian_d.engine.connection_ids import KEY_BYTES, MOST_SEATS, mailbox, words_of
 from granian_d.errors import ListenError
 from granian_d.supervisor.vocabulary import Report
+from granian_d.transport.datagrams import tune
 from granian_d.transport.steering import attach, steer
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from granian_d.supervisor.os_calls import OsCalls
 
 LEAST_SOCKETS: Final = 2  # of a group: the kernel takes no program for one that is alone
-RECEIVE_BYTES: Final = 1 << 20  # asked for; the kernel grants net.core.rmem_max at most
 NO_SEAT: Final = -1
 _INTERNET: Final = (socket.AF_INET, socket.AF_INET6)
 
@@ -358,6 +358,7 @@ def _adopt(sockets: list[socket.socket]) -> Group:
     """A group that begins with sockets that somebody has opened."""
     before = [sock.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT) for sock in sockets]
     for sock in sockets:
+        tune(sock)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     group = Group(sockets, shared=False)
     try:
@@ -379,6 +380,7 @@ def _open_like(stream: socket.socket) -> Group:
     try:
         # Alone: with SO_REUSEPORT it would be bound beside those of another daemon of our user.
         first.bind(stream.getsockname())
+        tune(first)  # at once: what comes before a worker reads is to tell its address, too
         first.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         group = Group([first], shared=False)
         group.grow(LEAST_SOCKETS)
@@ -400,6 +402,7 @@ def _bind_beside(sock: socket.socket) -> socket.socket:
     try:
         more.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         more.bind(sock.getsockname())
+        tune(more)
     except OSError:
         more.close()
         raise
@@ -410,7 +413,6 @@ def _socket_like(sock: socket.socket) -> socket.socket:
     """A UDP socket of that family, not bound yet."""
     made = socket.socket(sock.family, socket.SOCK_DGRAM)
     made.setblocking(False)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
     if sock.family == socket.AF_INET6:
         alone = sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
         made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, alone)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from granian_d.cli.doctor.finding import Check, Finding
 from granian_d.cli.unit_file import BACK_OFF
+from granian_d.transport.datagrams import RECEIVE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 _LEAST_KERNEL: Final = (5, 4)
 _WHOLE_KERNEL: Final = (5, 14)
 _LEAST_SYSTEMD: Final = 252  # the oldest that the units are tried under
-_RECEIVE_BYTES: Final = 1 << 20  # of a UDP socket: supervisor.datagrams
 
 
 def _backlog(facts: Facts) -> Iterator[Finding]:
@@ -147,12 +147,12 @@ def _http3(facts: Facts) -> Iterator[Finding]:
             "pip install 'granian-d[http3]', into the environment of granian-d",
         )
     most = facts.kernel.rmem_max
-    if most is not None and most < _RECEIVE_BYTES:
+    if most is not None and most < RECEIVE_BYTES:
         yield Finding(
             "note",
-            f"net.core.rmem_max is {most}, for HTTP/3 {_RECEIVE_BYTES} bytes are asked for",
+            f"net.core.rmem_max is {most}, for HTTP/3 {RECEIVE_BYTES} bytes are asked for",
             "what comes in a burst is dropped by the kernel, and sent again by clients",
-            f"sysctl -w net.core.rmem_max={_RECEIVE_BYTES}, and the same line in /etc/sysctl.d/",
+            f"sysctl -w net.core.rmem_max={RECEIVE_BYTES}, and the same line in /etc/sysctl.d/",
         )
 
 

@@ -19,6 +19,7 @@ from granian_d.supervisor.safekeeping import Safekeeping
 from granian_d.systemd.activation import InheritedSocket
 from granian_d.systemd.fdstore import FdStore
 from granian_d.systemd.notify import Notifier
+from granian_d.transport.datagrams import read_controls
 from tests.unit.plan.specimens import QUIC, daemon_plan, systemd, tcp
 from tests.unit.supervisor.processes import in_a_child, open_fds
 
@@ -142,6 +143,16 @@ def test_who_speaks_both_families_does_so_here():
         assert group.sockets[1].getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY) == 0
         made.close()
         house.close()
+
+
+def test_what_comes_before_a_worker_reads_tells_where_it_was_sent_to(house):
+    made = house.opens(secured("0.0.0.0"))
+    ((group,),) = made.held().values()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.sendto(b"early", ("127.0.0.1", group.sockets[0].getsockname()[1]))
+    _, controls, _, _ = group.sockets[0].recvmsg(100, 100)
+    assert read_controls(controls) == (0, "127.0.0.1")
+    made.close()
 
 
 @pytest.mark.parametrize("shares", [0, 1])

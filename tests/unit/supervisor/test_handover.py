@@ -17,7 +17,7 @@ from granian_d.errors import DaemonError
 from granian_d.plan import encode
 from granian_d.supervisor import handover as handovers
 from granian_d.supervisor import roster as rosters
-from granian_d.supervisor.handover import FORMAT, Handover, Kin, Passed
+from granian_d.supervisor.handover import FORMAT, Handover, HeldGroup, Kin, Passed
 from granian_d.supervisor.roster import Mold, Outcome, Roster, Setback, Worker
 from tests.unit.plan import specimens
 
@@ -97,7 +97,9 @@ def test_everything_comes_back_as_it_was(handover):
 
 
 def test_all_descriptors_are_named(handover):
+    groups = (HeldGroup(key="tcp:127.0.0.1:0", sockets=(7, 8), shared=False),)
     assert sorted(handover.descriptors) == [3, 4, 6, 9]
+    assert sorted(dataclasses.replace(handover, groups=groups).descriptors) == [3, 4, 6, 7, 8, 9]
 
 
 def test_an_older_release_knew_less(handover):
@@ -109,6 +111,7 @@ def test_an_older_release_knew_less(handover):
             (state["roster"], Roster),
             (state["roster"]["workers"]["5"], Worker),
             (state["roster"]["molds"]["4"], Mold),
+            (state["kin"][0], Kin),
         ):
             for field in dataclasses.fields(kind):
                 if field.name in ("roster", "workers", "molds", "terms", "phase", "committed"):
@@ -175,4 +178,5 @@ def test_a_plan_that_cannot_be_read_is_left_out(handover):
 
 
 def test_secrets_are_not_shown(handover):
-    assert "s3cret" not in repr(dataclasses.replace(handover, tickets="s3cret"))
+    told = dataclasses.replace(handover, tickets="s3cret", quic_key="s3cret")
+    assert "s3cret" not in repr(told)

@@ -97,7 +97,7 @@ KERNEL = Kernel(
     cgroup2=True,
     listening=frozenset(),
     datagrams=frozenset(),
-    rmem_max=1 << 20,
+    rmem_max=4 << 20,
 )
 INSTALLED = Installed(
     program="/usr/bin/granian-d",
