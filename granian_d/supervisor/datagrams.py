@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 LEAST_SOCKETS: Final = 2  # of a group: the kernel takes no program for one that is alone
 NO_SEAT: Final = -1
 _INTERNET: Final = (socket.AF_INET, socket.AF_INET6)
+# Another user's socket has that address, or it takes a capability to bind it.
+_NOT_OURS: Final = (errno.EADDRINUSE, errno.EACCES, errno.EPERM)
 
 
 class Group:
@@ -355,7 +357,11 @@ def _by_address(fds: Iterable[int]) -> list[list[socket.socket]]:
 
 
 def _adopt(sockets: list[socket.socket]) -> Group:
-    """A group that begins with sockets that somebody has opened."""
+    """A group that begins with sockets that somebody has opened.
+
+    Raises:
+        OSError: the kernel gives none.
+    """
     before = [sock.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT) for sock in sockets]
     for sock in sockets:
         tune(sock)
@@ -363,7 +369,10 @@ def _adopt(sockets: list[socket.socket]) -> Group:
     group = Group(sockets, shared=False)
     try:
         group.grow(max(LEAST_SOCKETS, len(sockets) + 1))
-    except OSError:  # another user's, or a port for which it takes a capability
+    except OSError as error:
+        if error.errno not in _NOT_OURS:
+            group.close()
+            raise
         group.shared = True
         for sock, value in zip(sockets, before, strict=True):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, value)

@@ -424,6 +424,19 @@ def test_one_of_another_user_is_read_by_all():
     house.close()
 
 
+def test_one_beside_which_nothing_can_be_bound_for_now(monkeypatch):
+    def refuse(_sock):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(room, "_bind_beside", refuse)
+    house = House(passed())
+    before = open_fds()
+    with pytest.raises(ListenError, match="systemd:web for HTTP/3: Too many open files"):
+        house.opens(NAMED)
+    assert open_fds() == before
+    house.close()
+
+
 def test_a_port_that_systemd_should_open():
     house = House(listening())
     ((stream,),) = [house.listeners.sockets([NAMED]) for _ in house.listeners.open([NAMED])]
