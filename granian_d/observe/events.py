@@ -43,8 +43,8 @@ EVENTS: Final[dict[str, tuple[str, str]]] = {
     "steering_failed": (
         "warning",
         (
-            "The kernel takes no program for UDP sockets ({reason}): workers hand each other what"
-            " is another's, which is right, and slower"
+            "The kernel takes no program for UDP sockets ({reason}): all workers read one, and hand"
+            " each other what is another's, which is right, and slower"
         ),
     ),
     "ready": ("info", "Ready: generation {generation} serves with {workers} worker(s)"),

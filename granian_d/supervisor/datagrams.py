@@ -8,8 +8,10 @@ nor a worker wants it. A new worker has the seat of one that died, so that it re
 the dead one's connections, and tells their clients; else the lowest that is free.
 
 A datagram socket that the service manager passed begins a group if ours may be bound beside it (it
-was opened by our own user); else all workers read it. None of them is stored for the next start: a
-queue of datagrams is worth nothing to it. The key is, which tells its ids and tokens for ours.
+was opened by our own user); else all workers read it. So they do where the kernel takes no program:
+its hash would give most datagrams to sockets whose seats are free. None of them is stored for the
+next start: a queue of datagrams is worth nothing to it. The key is, which tells its ids and tokens
+for ours.
 
 Imported by a master whose plan has HTTP/3.
 """
@@ -47,7 +49,7 @@ class Group:
 
     Args:
         sockets: by seat; if `shared`, all of them are everybody's.
-        shared: ours may not be bound beside them.
+        shared: there is none for each seat.
 
     Attributes:
         steered: what the kernel was told last: seats that take new connections, number of sockets.
@@ -72,6 +74,11 @@ class Group:
     def of(self, seat: int) -> list[socket.socket]:
         """What the worker of that seat reads."""
         return self.sockets if self.shared else [self.sockets[seat]]
+
+    def share(self) -> None:
+        """Have all workers read those that were there before the last one, which is closed."""
+        self.sockets.pop().close()
+        self.shared = True
 
     def close(self) -> None:
         """Let go of all of them."""
@@ -151,6 +158,8 @@ class Datagrams:
             if not passed:
                 streams = self._house.listeners.sockets([listener])
                 groups.extend(_open_like(one) for one in streams if one.family in _INTERNET)
+            for group in groups:
+                self._begin(group)
         except OSError as error:
             _close([groups])
             hint = "; ListenDatagram= in its unit has systemd open it"
@@ -280,13 +289,21 @@ class Datagrams:
                     group.steered = (seats, size)
                     self._attach(group, seats)
 
-    def _attach(self, group: Group, seats: tuple[int, ...]) -> None:
+    def _begin(self, group: Group) -> None:
+        """Find out whether the kernel steers a new group; if it does not, all read one socket."""
+        if not group.shared and not self._attach(group, (0,)):
+            group.share()
+
+    def _attach(self, group: Group, seats: tuple[int, ...]) -> bool:
+        """Give the kernel a new program; False: it goes on with the one that it has."""
         try:
             attach(group.sockets[0], steer(self._words, seats, len(group.sockets)))
         except OSError as error:
             if not self._unsteered:
                 self._unsteered = True
                 self._house.report(Report("steering_failed", {"reason": error.strerror}))
+            return False
+        return True
 
     # --- the end -------------------------------------------------------------------------------
 

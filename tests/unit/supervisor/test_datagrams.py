@@ -324,14 +324,19 @@ def test_a_reload_that_takes_a_listener_away(house, room_):
     assert set(room_.held()) == {WEB.key}
 
 
-def test_a_kernel_that_takes_no_program_is_told_of_once(house, monkeypatch):
+def test_where_the_kernel_takes_no_program_all_read_one_socket(house, monkeypatch):
+    """Else its hash would give datagrams to seats that are free."""
+
     def refuse(_sock, _program):
         raise OSError(errno.ENOPROTOOPT, "Protocol not available")
 
     monkeypatch.setattr(room, "attach", refuse)
-    made = house.opens(WEB)
+    made = house.opens(WEB, secured("127.0.0.2"))
     berths = sit(made, ONE, TWO, THREE)
     assert [berth.seat for berth in berths] == [0, 1, 2]
+    ((_, first, _),) = berths[0].sockets
+    assert [berth.sockets for berth in berths] == [((WEB, first, True),)] * 3
+    assert [len(group.sockets) for (group,) in made.held().values()] == [1, 1]
     ((event, fields),) = house.reports
     assert event == "steering_failed"
     assert fields == {"reason": "Protocol not available"}
