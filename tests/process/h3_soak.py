@@ -55,7 +55,8 @@ def reloads(site: Site, clients: H3Load, count: int) -> None:
 
 def deaths(site: Site, clients: H3Load, count: int) -> None:
     for _ in range(count):
-        victim = site.workers()[0]
+        # The latest one: it serves, and is missed. Those of before the reload may still drain.
+        victim = int(site.log.rpartition("Spawning worker-")[2].split("PID: ")[1].split()[0])
         started = site.log.count("Started worker-")
         clients.doom(victim)
         os.kill(victim, signal.SIGKILL)

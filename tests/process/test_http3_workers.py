@@ -179,3 +179,23 @@ def test_a_restart_takes_connections_along_and_keeps_the_port(serve3):
 
     assert asyncio.run(scenario())[1] == 200
     assert site.port == port
+
+
+# --- what cannot be ---------------------------------------------------------------------------------
+
+
+def test_without_its_library_it_is_refused_with_a_line_that_says_how(tmp_path):
+    """aioquic is optional: here it is hidden from the interpreter, as if it were not installed."""
+    hidden = tmp_path / "hidden"
+    hidden.mkdir()
+    (hidden / "sitecustomize.py").write_text(
+        "from importlib.machinery import PathFinder\n"
+        "find = PathFinder.find_spec\n"
+        "def find_others(name, path=None, target=None):\n"
+        "    return None if name == 'aioquic' else find(name, path, target)\n"
+        "PathFinder.find_spec = find_others\n"
+    )
+    with contextlib.closing(Site(tmp_path, environ={"PYTHONPATH": str(hidden)})) as site:
+        assert site.start().wait() == 78
+        (line,) = [line for line in site.log.splitlines() if "Could not start" in line]
+    assert "granian-d[http3]" in line
