@@ -228,6 +228,7 @@ class Client(QuicConnectionProtocol):
         self.ended: events.ConnectionTerminated | None = None
         self.was_reset = False
         self.over = asyncio.Event()
+        self._over_by = ""  # why it ended
         self._vanished = False
         self._authority = authority.encode()
         self._streams: dict[int, Stream] = {}
@@ -248,8 +249,8 @@ class Client(QuicConnectionProtocol):
         Raises:
             Lost: the connection takes no more requests.
         """
-        if self.goaways or self.over.is_set():
-            raise Lost("the connection is leaving", refused=True)
+        if self.goaways or self._over_by:
+            raise Lost(self._over_by or "the server has said GOAWAY", refused=True)
         number = self.quic.get_next_available_stream_id()
         head = [(b":method", method.encode()), (b":scheme", b"https")]
         head += [(b":authority", self._authority), (b":path", path.encode())]
@@ -387,6 +388,7 @@ class Client(QuicConnectionProtocol):
             self._streams.pop(number).lose(Lost("above the id of GOAWAY", refused=True))
 
     def _end(self, lost: Lost) -> None:
+        self._over_by = str(lost)
         for stream in self._streams.values():
             stream.lose(lost)
         self._streams.clear()
