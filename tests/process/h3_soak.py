@@ -119,7 +119,7 @@ def soak(name: str, workers: int) -> tuple[str, bool, list[str]]:
             clients.more(BETWEEN)
             play(site, clients, count)
         result = clients.result
-        log = [] if not result["lost"] else site.log.splitlines()[-40:]
+        log = [] if not result["lost"] else site.log.splitlines()
     figures = [result[key] for key in ("answered", "connections", "moves", "again")]
     row = [name, workers, count, *figures, len(result["held"]), len(result["lost"])]
     return "| " + " | ".join(map(str, row)) + " |", not result["lost"], [*result["lost"], *log]
