@@ -230,6 +230,18 @@ def test_resumption(site):
         assert on(site, again, session_ticket=tickets[0]) == (True, 200)
 
 
+def test_early_data_is_not_taken_unless_it_is_asked_for(site):
+    """A client that sends it sends it again behind the handshake."""
+    tickets: list = []
+    on(site, lambda client: client.ask("/"), tickets=tickets)
+
+    async def early(client):
+        answer = await client.ask("/upload", "POST", b"x" * 1000)
+        return answer.text.split()[0], client.handshake.early_data_accepted
+
+    assert on(site, early, early=True, session_ticket=tickets[0]) == ("1000", False)
+
+
 def test_key_update(site):
     async def scenario(client):
         for _ in range(2):

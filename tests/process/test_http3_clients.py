@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import subprocess
@@ -22,6 +23,22 @@ def site(tmp_path_factory):
     tables = "[metrics]\nenabled = true\nport = 0\n[quic]\nearly_data = true\n"
     with Site(tmp_path_factory.mktemp("site"), 2, tables=tables) as site:
         yield site
+
+
+def test_early_data_of_any_worker_s_ticket(site):
+    """What is safe is answered at once, what is not when the handshake is complete (RFC 8470)."""
+
+    async def ask(method: str, body: bytes | None, ticket=None) -> tuple:
+        tickets: list = []
+        how = {"early": True, "session_ticket": ticket} if ticket else {"tickets": tickets}
+        async with site.dial3(**how) as client:
+            answer = await client.ask("/upload", method, body)
+            return answer.text.split()[0], client.handshake.early_data_accepted, tickets
+
+    *_, (ticket,) = asyncio.run(ask("GET", None))
+    for _ in range(3):
+        assert asyncio.run(ask("GET", None, ticket))[:2] == ("0", True)
+        assert asyncio.run(ask("POST", b"x" * 500, ticket))[:2] == ("500", True)
 
 
 class TestCurl:
