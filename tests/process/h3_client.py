@@ -299,6 +299,19 @@ class Client(QuicConnectionProtocol):
 
     # --- the connection ---------------------------------------------------------------------------
 
+    async def ping(self) -> None:
+        """A PING, and its acknowledgement.
+
+        Raises:
+            Lost: the connection ended; nothing was asked by this.
+        """
+        try:
+            if not self._over_by:
+                return await super().ping()
+        except ConnectionError:
+            pass
+        raise Lost(self._over_by, refused=True)
+
     async def move(self, *, renamed: bool = True) -> None:
         """Go on from another port: under another connection id (RFC 9000 9.5), or as behind a NAT."""
         if renamed:
