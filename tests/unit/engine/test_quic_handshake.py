@@ -293,12 +293,26 @@ def test_early_data_that_was_recorded_is_refused():
 def test_a_connection_that_begins_during_a_drain_is_drained():
     net = Net()
     server = net.server()
-    leave = Leave(idle_s=1.0)
+    leave = Leave(idle_s=1.0, restarting=True)
     early = visit(net, server)
     server.hall.drain(leave)
     visit(net, server)
     assert [endpoint.left for endpoint in server.endpoints] == [leave, leave]
     assert early.end is None
+
+
+def test_a_service_that_ends_begins_no_connection():
+    """Its client asks again, and finds whoever reads the socket by then."""
+    net = Net()
+    server = net.server()
+    server.hall.drain(Leave(idle_s=1.0))
+    client = net.client(server).connect()
+    net.run(1.0)
+    assert not server.open
+    assert not server.sent
+    client.server = net.server()
+    net.run(5.0)
+    assert client.established
 
 
 # --- Retry -----------------------------------------------------------------------------------------

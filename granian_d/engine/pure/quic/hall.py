@@ -220,6 +220,10 @@ class QuicHall:
             self._greet_client(path, datagram, now)
 
     def _greet_client(self, path: Path, datagram: bytes, now: float) -> None:
+        if self._leave is not None and not self._leave.restarting:
+            # The service ends. The client asks again: whoever reads the socket by then answers it,
+            # or the kernel says that nobody does.
+            return
         version = stateless.version_of(datagram)
         if version not in stateless.VERSIONS:
             if version:  # 0 is version negotiation itself
