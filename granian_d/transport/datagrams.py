@@ -82,6 +82,18 @@ def grow(sock: socket.socket, option: int, size: int) -> None:
         sock.setsockopt(socket.SOL_SOCKET, option, size)
 
 
+def can_join(sock: socket.socket) -> bool:
+    """Whether the kernel knows how to part what we join (Linux 4.18).
+
+    One that does not would pass over the control message, and send all as one datagram.
+    """
+    try:
+        sock.getsockopt(socket.IPPROTO_UDP, _UDP_SEGMENT)
+    except OSError:
+        return False
+    return True
+
+
 def read_controls(controls: Iterable[tuple[int, int, bytes]]) -> tuple[int, str]:
     """What came with a datagram: the size of those that it was joined of (0: it is one), and our
     address that it was sent to ("": not told).

@@ -20,6 +20,7 @@ from granian_d.engine.datagrams import Path
 from granian_d.transport.datagrams import (
     CONTROL_BYTES,
     DATAGRAM_BYTES,
+    can_join,
     read_controls,
     run_end,
     segments,
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from granian_d.transport.links import Links
     from granian_d.transport.mailbox import Mailbox
 
-SHARE: Final = 32  # datagrams a turn: to judge one costs what a small request costs; others wait
+SHARE: Final = 16  # datagrams a turn: each costs what small requests cost; others wait
 MOST_SWEPT: Final = 4096  # datagrams read at the end: more than a buffer of RECEIVE_BYTES holds
 QUEUE_BYTES: Final = 1024 * 1024  # that wait for the kernel: more would come too late to be of use
 EARLY_S: Final = 0.001  # a timer of the loop may be that early: uvloop's count milliseconds
@@ -103,7 +104,7 @@ class UdpSocket:
         self._shared = shared
         self._links = links
         self._mailbox = mailbox
-        self._joins = True  # the kernel parts what has been joined
+        self._joins = can_join(self._sock)  # the kernel parts what has been joined
         self._reading = False
         self._feeding = False  # a flush follows
         self._relayed = False  # what is fed has been handed on once

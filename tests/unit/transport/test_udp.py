@@ -141,6 +141,25 @@ def test_what_cannot_be_parted_is_sent_one_by_one_for_good(runner, code):
     runner.run(story())
 
 
+def test_a_kernel_that_does_not_know_the_joining_is_not_asked(runner):
+    """It would send all of it as one datagram."""
+
+    class Old(Refusing):
+        def getsockopt(self, level, option):
+            if level == socket.IPPROTO_UDP:
+                raise OSError(errno.ENOPROTOOPT, "no such option")
+            return self._sock.getsockopt(level, option)
+
+    async def story():
+        sock = Old(bound(), lambda *_: 0)
+        with closing(Berth(sock=sock, answer=lambda *_: numbered(3))) as berth, bound() as client:
+            client.sendto(b"go", berth.address)
+            await received(berth.loop, client, 3)
+            assert sock.calls == [1, 1, 1]
+
+    runner.run(story())
+
+
 def test_an_address_that_cannot_be_answered_does_not_end_the_joining(runner):
     async def story():
         parts = numbered(4)
