@@ -29,6 +29,7 @@ _MAKERS: Final[dict[tuple[str, Protocol], tuple[str, str]]] = {
 
 # QUIC has one engine, on a library that not everybody has.
 _HALL: Final = ("granian_d.engine.pure.quic.hall", "QuicHall")
+_HTTP3: Final = "granian_d.engine.pure.h3.endpoint"  # which a hall imports when it is made
 _CERTIFICATES: Final = "granian_d.engine.pure.quic.certificates"
 _QUIC_LIBRARY: Final = "aioquic"
 QUIC_MISSING: Final = "HTTP/3 needs the extra http3: pip install 'granian-d[http3]'"
@@ -88,6 +89,7 @@ def choose_hall() -> HallMaker:
     if not speaks_quic():
         raise EngineMissing(QUIC_MISSING)
     module, maker = _HALL
+    import_module(_HTTP3)
     made: HallMaker = getattr(import_module(module), maker)
     return made
 

@@ -38,6 +38,24 @@ _OF_METRICS = (
     "granian_d.worker.exporter",
 )
 
+# Where no listener has HTTP/3.
+_OF_HTTP3 = (
+    "aioquic",
+    "cryptography",
+    "pylsqpack",
+    "granian_d.engine.connection_ids",
+    "granian_d.engine.datagrams",
+    "granian_d.engine.pure.h3",
+    "granian_d.engine.pure.quic",
+    "granian_d.server.berths",
+    "granian_d.supervisor.datagrams",
+    "granian_d.transport.links",
+    "granian_d.transport.mailbox",
+    "granian_d.transport.steering",
+    "granian_d.transport.udp",
+    "granian_d.worker.halls",
+)
+
 # In the master before its first fork: settings and loops cost memory, threads and loops make a
 # fork unsafe.
 NOT_IN_THE_MASTER = (
@@ -59,6 +77,7 @@ NOT_IN_THE_MASTER = (
     *_OF_THE_JOURNAL,
     *_OF_OTHER_LOGS,
     *_OF_METRICS,
+    *_OF_HTTP3,
 )
 
 # In a worker, and so in the memory that all workers share.
@@ -78,6 +97,7 @@ NOT_IN_A_WORKER = (
     *_OF_THE_JOURNAL,
     *_OF_OTHER_LOGS,
     *_OF_METRICS,
+    *_OF_HTTP3,
 )
 
 
@@ -95,6 +115,14 @@ def modules_after(code: str) -> set[str]:
     return set(json.loads(done.stdout))
 
 
+def preparing(interface="asgi", engine="auto", quic="None"):
+    """What the master runs before its first fork."""
+    return (
+        "from types import SimpleNamespace as N; from granian_d.worker.main import prepare; "
+        f"prepare(N(worker=N(loop='auto', interface={interface!r}, engine={engine!r}, http='auto', health='', static=None, forwarding=N()), access_log=N(enabled=True), tls=None, quic={quic}, listeners=(), pool=N(preload=True)))"
+    )
+
+
 @pytest.fixture(scope="module")
 def master():
     return modules_after("import granian_d.cli.serve")
@@ -102,11 +130,7 @@ def master():
 
 @pytest.fixture(scope="module")
 def worker():
-    return modules_after(
-        "import granian_d.cli.serve; from types import SimpleNamespace as N; "
-        "from granian_d.worker.main import prepare; "
-        "prepare(N(worker=N(loop='auto', interface='asgi', engine='auto', http='auto', health='', static=None, forwarding=N()), access_log=N(enabled=True), tls=None, quic=None, listeners=(), pool=N(preload=True)))"
-    )
+    return modules_after("import granian_d.cli.serve; " + preparing())
 
 
 def test_the_master_is_what_it_should_be(master):
@@ -138,17 +162,18 @@ def test_what_every_python_has_already_proves_nothing():
     assert not bare.intersection(NOT_IN_THE_MASTER + NOT_IN_A_WORKER)
 
 
+@pytest.mark.parametrize("quic", ["None", "N()"])
 @pytest.mark.parametrize("engine", ["auto", "pure"])
 @pytest.mark.parametrize("interface", ["asgi", "asginl", "wsgi", "rsgi"])
-def test_preparing_makes_neither_a_thread_nor_a_loop(interface, engine):
+def test_preparing_makes_neither_a_thread_nor_a_loop(interface, engine, quic):
     """`prepare` runs in the master, before the first fork: modules only."""
-    code = (
-        "import threading; from types import SimpleNamespace as N; "
-        "from granian_d.worker.main import prepare; "
-        f"prepare(N(worker=N(loop='auto', interface={interface!r}, engine={engine!r}, http='auto', health='', static=None, forwarding=N()), access_log=N(enabled=True), tls=None, quic=None, listeners=(), pool=N(preload=True))); "
-        "import asyncio, gc; "
+    code = preparing(interface, engine, quic) + (
+        "; import asyncio, gc, threading; "
         "assert threading.active_count() == 1, threading.enumerate(); "
         "loops = [o for o in gc.get_objects() if isinstance(o, asyncio.AbstractEventLoop)]; "
         "assert not loops, loops"
     )
-    assert "uvloop" in modules_after(code)
+    found = modules_after(code)
+    assert "uvloop" in found
+    shared = {"aioquic", "granian_d.transport.udp", "granian_d.engine.pure.h3.endpoint"}
+    assert found.intersection(shared) == (shared if quic != "None" else set())
