@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, Literal, overload
@@ -29,7 +30,7 @@ _MAKERS: Final[dict[tuple[str, Protocol], tuple[str, str]]] = {
 
 # QUIC has one engine, on a library that not everybody has.
 _HALL: Final = ("granian_d.engine.pure.quic.hall", "QuicHall")
-_HTTP3: Final = "granian_d.engine.pure.h3.endpoint"  # which a hall imports when it is made
+_HTTP3: Final = ("granian_d.engine.pure.h3.endpoint", "H3Endpoint")
 _CERTIFICATES: Final = "granian_d.engine.pure.quic.certificates"
 _QUIC_LIBRARY: Final = "aioquic"
 QUIC_MISSING: Final = "HTTP/3 needs the extra http3: pip install 'granian-d[http3]'"
@@ -80,18 +81,16 @@ def speaks_quic() -> bool:
     return find_spec(_QUIC_LIBRARY) is not None
 
 
-def choose_hall() -> HallMaker:
-    """What speaks QUIC, and HTTP/3 on it, whatever engine speaks the rest.
+def choose_hall(name: EngineName) -> HallMaker:
+    """What speaks QUIC, and HTTP/3 on it: one engine, in which `name` speaks WebSocket alone.
 
     Raises:
         EngineMissing: the library for it is not installed.
     """
     if not speaks_quic():
         raise EngineMissing(QUIC_MISSING)
-    module, maker = _HALL
-    import_module(_HTTP3)
-    made: HallMaker = getattr(import_module(module), maker)
-    return made
+    hall, endpoint = (getattr(import_module(module), made) for module, made in (_HALL, _HTTP3))
+    return partial(hall, partial(endpoint, resolve(name)))
 
 
 def judge_credentials(credentials: Credentials) -> None:

@@ -40,7 +40,7 @@ def preload(plan: DaemonPlan) -> None:
         import_module(PROXY)
     if plan.quic is not None:
         import_module(HALLS)
-        choose_hall()
+        choose_hall(plan.worker.engine)
 
 
 def read_contexts(plan: TlsPlan | None, fds: Sequence[int]) -> Any:

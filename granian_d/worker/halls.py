@@ -67,7 +67,7 @@ class Halls:
             UdpSocket(loop, socks, shared, self._links, self._mailbox)
             for socks, shared in _by_address(berth)
         ]
-        make = choose_hall()
+        make = choose_hall(plan.worker.engine)
         terms = QuicTerms(
             server=("", 0),
             seat=berth.seat,

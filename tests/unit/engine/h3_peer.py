@@ -166,15 +166,16 @@ class FakeLink:
 class H3Peer:
     """The other end of a `FakeLink`, with everything on ours."""
 
-    def __init__(self, app: App, *, greets: bool = True, **changes: Any) -> None:
+    def __init__(
+        self, app: App, *, greets: bool = True, engine: Any = "auto", **changes: Any
+    ) -> None:
         assert set(changes) <= {*LIMITS, "http3"}
         self.clock = Clock(1000.0)
         self.link = FakeLink()
         self.record = Record()
         self.service = Scripted(app, self.record)
-        self.endpoint = H3Endpoint(
-            self.link, self.service, limits(**{**LIMITS, "http3": HTTP3, **changes}), self.clock
-        )
+        terms = limits(**{**LIMITS, "http3": HTTP3, **changes})
+        self.endpoint = H3Endpoint(engine, self.link, self.service, terms, self.clock)
         self.decoder = pylsqpack.Decoder(0, 0)
         self.answers: defaultdict[int, Answer] = defaultdict(Answer)
         self.settings: dict[int, int] = {}

@@ -126,12 +126,12 @@ class Server:
         facts |= {"idle_timeout_s": 30.0, "seat": seat, "generation": 1, "key": KEY}
         facts |= {"server": ("192.0.2.1", 443)} | terms
         self.hall = QuicHall(
+            self._make,
             self,
             QuicTerms(credentials=certs or credentials(), **facts),
             None,
             limits(http3=http3, **(more or {})),
             Clock(1000.0),
-            self._make,
         )
 
     def _make(self, link: Any, *rest: Any) -> Any:

@@ -73,7 +73,7 @@ class Meeting:
         self.server = self.net.server(
             http3=http3,
             early_data=early_data,
-            maker=lambda link, *_: H3Endpoint(link, self.service, terms, self.clock),
+            maker=lambda link, *_: H3Endpoint("auto", link, self.service, terms, self.clock),
         )
         self.client = Browser(self.net, self.server)
         self.client.connect()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from granian_d.engine import choose, upgrade
+from granian_d.engine import choose
 from granian_d.engine.contract import Leave
 from granian_d.errors import Disconnected
 from granian_d.http import states
@@ -288,11 +288,9 @@ def test_an_early_conversation_waits():
 @pytest.mark.parametrize(
     "engine", [name for name in ("pure", "native") if choose.is_compiled() or name == "pure"]
 )
-def test_a_websocket_end_to_end(engine, monkeypatch):
+def test_a_websocket_end_to_end(engine):
     """With each engine's own codec: a text is echoed, then both say Close."""
-    offer = upgrade.offer_session
-    monkeypatch.setattr(upgrade, "offer_session", lambda _, *terms: offer(engine, *terms))
-    both = Tunnels()
+    both = Tunnels(engine=engine)
     stream, _ = both.connect()
     session = both.sessions[-1]
     assert type(session).__module__.startswith(f"granian_d.engine.{engine}")

@@ -109,7 +109,7 @@ def tls_plan(tmp_path, issued=HOST):
 @pytest.fixture
 def room(tmp_path, monkeypatch):
     """A worker's inside with a UDP socket at the port of its listener, on the loop that runs."""
-    monkeypatch.setattr(halls, "choose_hall", lambda: Hall)
+    monkeypatch.setattr(halls, "choose_hall", lambda _: Hall)
 
     @asynccontextmanager
     async def open_room(**changes):

@@ -35,10 +35,14 @@ if TYPE_CHECKING:
     from granian_d.engine.datagrams import Link
     from granian_d.http.exchange import Exchange
     from granian_d.plan import Limits
+    from granian_d.plan.model import EngineName
 
 
 class H3Endpoint:
     """One connection; see engine.datagrams.LinkEndpoint.
+
+    Args:
+        engine: that speaks in tunnels.
 
     Attributes:
         over: the link was closed, or is lost.
@@ -58,14 +62,16 @@ class H3Endpoint:
         "peer_leaves",
     )
 
-    def __init__(self, link: Link, service: Service, limits: Limits, clock: Clock) -> None:
+    def __init__(
+        self, engine: EngineName, link: Link, service: Service, limits: Limits, clock: Clock
+    ) -> None:
         self._link = link
         self._clock = clock
         self._patience = Patience(limits, clock)
         compression, watch = Compression(), Watch(clock)
         terms = service, limits, clock
         self._requests = Requests(self, link, watch, compression, terms)
-        self._reception = Reception(self, link, self._requests, watch, compression, terms)
+        self._reception = Reception(self, link, self._requests, watch, compression, terms, engine)
         self._control = Control(self, link, watch, compression)
         self._done_at = NEVER  # when nothing was left to be done
         self.over = False

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from granian_d.http.handshake import Offer
     from granian_d.http.message import Fields, RequestHead
     from granian_d.plan import Limits
+    from granian_d.plan.model import EngineName
 
 # What follows a frame at a stage; what does not stand here is unexpected (RFC 9114 4.1, 4.4).
 _NEXT: Final[dict[tuple[int, int], int]] = {
@@ -92,6 +93,7 @@ class Reception:
     __slots__ = (
         "_compression",
         "_endpoint",
+        "_engine",
         "_held",
         "_known",
         "_limits",
@@ -110,7 +112,9 @@ class Reception:
         watch: Watch,
         compression: Compression,
         terms: tuple[Service, Limits, Clock],
+        engine: EngineName,
     ) -> None:
+        self._engine = engine
         self._endpoint = endpoint
         self._link = link
         self._requests = requests
@@ -279,7 +283,7 @@ class Reception:
         if offer is None:
             self._terms[0].serve(exchange)
         else:
-            upgrade.offer_session("auto", exchange, offer, *self._terms)
+            upgrade.offer_session(self._engine, exchange, offer, *self._terms)
 
     def _end(self, stream: Stream) -> None:
         """The stream has ended behind what was read of it."""

@@ -12,7 +12,6 @@ What is answered without a connection is made in quic.stateless; nothing of it i
 from __future__ import annotations
 
 from collections import deque
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from aioquic.quic.packet import QuicErrorCode
@@ -46,14 +45,13 @@ HANDSHAKES: Final = 1000
 # First packets a second that may come to nothing: with more of them, all peers must prove their
 # address. Nobody is asked for ten times the work that a Retry is, by packets that he makes up.
 FRUITLESS_PER_S: Final = 200.0
-_ENDPOINT: Final = ("granian_d.engine.pure.h3.endpoint", "H3Endpoint")
 
 
 class QuicHall:
     """See engine.datagrams.Hall and HallMaker.
 
     Args:
-        maker: of what speaks on the connections; HTTP/3 if none is given.
+        maker: of what speaks on the connections: HTTP/3.
 
     Attributes:
         wire: its transport.
@@ -83,19 +81,19 @@ class QuicHall:
 
     def __init__(
         self,
+        maker: LinkMaker,
         wire: DatagramWire,
         terms: QuicTerms,
         service: Service,
         limits: Limits,
         clock: Clock,
-        maker: LinkMaker | None = None,
     ) -> None:
         self.wire = wire
         self._terms = terms
         self._service = service
         self._limits = limits
         self._clock = clock
-        self._maker: LinkMaker = maker or getattr(import_module(_ENDPOINT[0]), _ENDPOINT[1])
+        self._maker = maker
         self._issuer = Issuer(terms)
         self._tokens = Tokens(terms.key)
         self._setup = self._prepare(terms.credentials)
