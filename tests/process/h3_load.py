@@ -10,6 +10,7 @@ is no loss. Everything else is: no handshake, a reset, an end of the connection,
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import random
@@ -26,6 +27,7 @@ SMALL_BYTES = 300
 UPLOAD_BYTES = 64 << 10
 FAREWELLS = {1001, 1012}  # RFC 6455 7.4.1; its registry
 CROSSING_S = 1.0  # a message sent so shortly before a Close may have crossed it
+LOOK_S = 1.0  # between two PINGs
 REST_S = 0.05  # after a connection that came to nothing
 FILL = random.Random(1).randbytes(UPLOAD_BYTES)
 
@@ -91,11 +93,22 @@ class _Clients:
             try:
                 async with connect(self.port, configuration(self.authority)) as client:
                     client.pid, client.born = 0, began
-                    await use(client)
+                    watch = asyncio.create_task(self._watch(client))
+                    try:
+                        await use(client)
+                    finally:
+                        watch.cancel()
                     self.ends[_end(client)] += 1
             except (Lost, TimeoutError, AssertionError) as error:
                 self._lose(kind, None, f"connect: {type(error).__name__} {error}", began)
                 await asyncio.sleep(REST_S)
+
+    async def _watch(self, client: Client) -> None:
+        """Who only waits sends nothing, and so nobody can tell it that its server is gone."""
+        with contextlib.suppress(Lost):
+            while True:
+                await asyncio.sleep(LOOK_S)
+                await client.ping()
 
     def _lose(self, kind: str, client: Client | None, why: str, began: float = 0.0) -> None:
         """What was lost with a process that was killed is told apart.
