@@ -28,6 +28,7 @@ certificate = "/srv/app/host.crt"
 keyfile = "/srv/app/host.key"
 """
 CLIENTS = 8
+PLACES = ("run", "var/lib", "var/cache", "var/log")
 
 
 @pytest.fixture
@@ -49,9 +50,13 @@ def secured(make, authority):
         service.socket_unit(unit, UNIT.format(port=service.port, service=service.unit))
         service.drop_in(f"[Service]\nSockets={unit}\n{drop_in}")
         service.load()
-        if drop_in:  # what it had with a dynamic user (granianctl doctor: leftovers)
-            places = [f"/{place}/granian" for place in ("run", "var/lib", "var/cache", "var/log")]
-            service.machine.attempt("find", *places, "-type", "l", "-delete")
+        if (
+            drop_in
+        ):  # its directories are of a dynamic user (granianctl doctor: leftovers), and will be
+            places = [f"/{place}/granian/{service.name}" for place in PLACES]
+            service.machine("rm", "-rf", *places)
+            for place in places:
+                service.made(place)
         service.systemctl("start", unit)
         service.systemctl("start")
         return service
