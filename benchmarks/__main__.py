@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Final
 from benchmarks import load, samples
 from benchmarks.cases import CASES
 from benchmarks.conduct import sample
-from benchmarks.plot import CASE as CHARTED
 from benchmarks.plot import chart
 from benchmarks.report import NOISE, report
 from benchmarks.samples import FIGURES, Run
@@ -50,16 +49,17 @@ def options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--seconds", type=int, default=SECONDS, help="of each measurement")
     parser.add_argument(
+        "--tries", type=int, default=TRIES, help="of a measurement that others disturb"
+    )
+    parser.add_argument(
         "--write",
         action="store_true",
         help="replace benchmarks/results, or what of them is measured",
     )
     parser.add_argument(
-        "--into",
-        type=Path,
-        default=RESULTS,
-        metavar="DIRECTORY",
-        help="of results, instead of benchmarks/results",
+        "--page",
+        metavar="NAME",
+        help="of results of their own, instead of report.md",
     )
     parser.add_argument(
         "--render", action="store_true", help="measure nothing: table and chart anew"
@@ -79,7 +79,7 @@ def matching(patterns: str, names: list[str]) -> list[str]:
 
 
 def measurements(
-    cases: list[Case], servers: list[Server], rounds: int, seconds: int
+    cases: list[Case], servers: list[Server], rounds: int, seconds: int, tries: int
 ) -> Iterator[Sample]:
     """All of them, servers in turn within a case, cases in turn within a round."""
     cpus = sorted(os.sched_getaffinity(0))
@@ -88,19 +88,21 @@ def measurements(
             print(f"\nround {number} of {rounds}: {case.title}", flush=True)
             for server in servers:
                 if server.takes(case):
-                    taken = steady_sample(case, server, cpus, seconds, number)
+                    taken = steady_sample(case, server, cpus, (seconds, number), tries)
                     print(f"  {server.label:24} {line(taken, case)}", flush=True)
                     yield taken
 
 
-def steady_sample(case: Case, server: Server, cpus: list[int], seconds: int, number: int) -> Sample:
+def steady_sample(
+    case: Case, server: Server, cpus: list[int], span: tuple[int, int], tries: int
+) -> Sample:
     """The least disturbed of a few: on a shared host others take whole seconds away."""
-    tries: list[Sample] = []
-    while len(tries) < TRIES:
-        tries.append(sample(case, server, cpus, seconds, number))
-        if tries[-1].figures.get("foreign", 0.0) <= NOISE:
-            return tries[-1]
-    return min(tries, key=lambda taken: taken.figures["foreign"])
+    taken: list[Sample] = []
+    while len(taken) < tries:
+        taken.append(sample(case, server, cpus, *span))
+        if taken[-1].figures.get("foreign", 0.0) <= NOISE:
+            return taken[-1]
+    return min(taken, key=lambda one: one.figures["foreign"])
 
 
 def line(taken: Sample, case: Case) -> str:
@@ -127,6 +129,7 @@ def run(chosen: argparse.Namespace) -> Run:
         [server for server in picked if server.key not in left_out],
         chosen.rounds,
         chosen.seconds,
+        chosen.tries,
     )
     return Run(surroundings(chosen.rounds, chosen.seconds), left_out, list(taken))
 
@@ -142,7 +145,7 @@ def joined(before: Run, now: Run) -> Run:
     theirs = was["theirs"].keys() & found["theirs"].keys()
     differing += [name for name in theirs if was["theirs"][name] != found["theirs"][name]]
     if differing:
-        sys.exit(f"what is there is of another {differing[0]}: measure all of it again")
+        sys.exit(f"benchmarks/results is of another {differing[0]}: measure all of it again")
     measured = {(one.case, one.server) for one in now.samples}
     kept = [one for one in before.samples if (one.case, one.server) not in measured]
     return Run(now.surroundings, before.left_out | now.left_out, [*kept, *now.samples])
@@ -153,7 +156,7 @@ def main() -> None:
     signal.signal(
         signal.SIGTERM, lambda *_: sys.exit("stopped")
     )  # and the server that runs with it
-    figures = chosen.into / "figures.json"
+    figures = RESULTS / f"{chosen.page or 'figures'}.json"
     result = samples.read(figures) if chosen.render else run(chosen)
     print("\n" + report(result))
     whole = (chosen.only, chosen.cases, chosen.rounds, chosen.seconds) == (
@@ -163,15 +166,15 @@ def main() -> None:
         SECONDS,
     )
     if not (whole or chosen.write or chosen.render):
-        print(f"A part only: {chosen.into} is left as it was.")
+        print("A part only: benchmarks/results is left as it was.")
         return
     if not (whole or chosen.render) and figures.exists():
         result = joined(samples.read(figures), result)
-    chosen.into.mkdir(exist_ok=True)
+    RESULTS.mkdir(exist_ok=True)
     result.write(figures)
-    (chosen.into / "report.md").write_text(report(result))
-    if any(one.case == CHARTED for one in result.samples):
-        (chosen.into / "chart.svg").write_text(chart(result))
+    (RESULTS / f"{chosen.page or 'report'}.md").write_text(report(result))
+    if not chosen.page:
+        (RESULTS / "chart.svg").write_text(chart(result))
 
 
 if __name__ == "__main__":
