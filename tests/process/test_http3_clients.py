@@ -124,7 +124,7 @@ class TestNgtcp2:
         assert "key update confirmed" in said
 
     def test_a_bad_network(self, site, tmp_path):
-        (tmp_path / "body").write_bytes(b"x" * (MIB // 4))
+        (tmp_path / "body").write_bytes(b"x" * (MIB // 16))
         options = ("-m", "POST", "-d", str(tmp_path / "body"), "-n", "4")
         count, _ = self.count(
             site, "--tx-loss", "0.1", "--rx-loss", "0.1", *options, path="/upload"
