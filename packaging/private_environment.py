@@ -113,8 +113,8 @@ def tidy(root: Path) -> None:
     for directory in packages.glob("*.dist-info"):
         for name in RECORDS:
             (directory / name).unlink(missing_ok=True)
-    for cache in [*packages.rglob("__pycache__")]:
-        shutil.rmtree(cache)
+    for unused in [*packages.rglob("__pycache__"), *packages.glob("*/tests")]:
+        shutil.rmtree(unused)
 
 
 def settle(root: Path, prefix: Path) -> None:

@@ -123,7 +123,7 @@ class Quic(Table):
     # On QUIC the heads of requests need window, too: one upload that nobody reads must leave some.
     initial_connection_window_size: int = option(
         2097152,
-        "What a peer may send on a connection beyond what was read; some times that of a stream.",
+        "What a peer may send on a connection beyond what was read: more than on one stream.",
         unit="bytes",
         ge=16384,
         le=MOST_WINDOW_BYTES,

@@ -102,7 +102,7 @@ complete -c granian-d -l quic-early-data -d 'Take 0-RTT: safe requests (GET, HEA
 complete -c granian-d -l no-quic-early-data -d 'Not: Take 0-RTT: safe requests (GET, HEAD, OPTIONS) of who has been here before are answered a round trip sooner, and may be replayed by whoever recorded them'
 complete -c granian-d -l quic-alt-svc-port -x -d 'UDP port that clients are told of, where it is another one outside (RFC 7838)'
 complete -c granian-d -l quic-alt-svc-max-age -x -d 'Time for which clients of HTTP/1 and HTTP/2 may remember that there is HTTP/3; 0 tells them nothing'
-complete -c granian-d -l quic-initial-connection-window-size -x -d 'What a peer may send on a connection beyond what was read; some times that of a stream'
+complete -c granian-d -l quic-initial-connection-window-size -x -d 'What a peer may send on a connection beyond what was read: more than on one stream'
 complete -c granian-d -l quic-initial-stream-window-size -x -d 'What a peer may send on a stream beyond what was read'
 complete -c granian-d -l quic-max-concurrent-streams -x -d 'Limit of a connection\'s requests at a time'
 complete -c granian-d -l quic-max-send-buffer-size -x -d 'Bytes of an answer that may wait on one stream for the peer\'s window'
