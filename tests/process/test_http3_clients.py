@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import subprocess
+from typing import TYPE_CHECKING
 
 import curl_cffi
 import pytest
@@ -14,6 +15,9 @@ from tests.process.daemon import PATIENCE_S, wait_until
 from tests.process.h3_site import Site
 from tests.process.test_metrics import scrape
 from tests.process.tools import need
+
+if TYPE_CHECKING:
+    from tests.exposition import Page
 
 MIB = 1 << 20
 
@@ -86,12 +90,16 @@ class TestNgtcp2:
         assert done.returncode == 0, done.stderr[-3000:]
         return done.stderr + done.stdout
 
+    def settled(self, site) -> Page:
+        """What is counted when nothing is under way any more, of other clients neither."""
+        wait_until(lambda: scrape(site).sum("requests_in_flight") == 0)
+        return scrape(site)
+
     def count(self, site, *options: str, path: str = "/") -> tuple[int, str]:
         """How many requests the server has answered for it with 2xx, and what it said."""
-        before = scrape(site)
+        before = self.settled(site)
         said = self.ask(site, *options, path=path)
-        wait_until(lambda: scrape(site).sum("requests_in_flight") == 0)
-        after = scrape(site)
+        after = self.settled(site)
         assert after("responses_total", code="5xx") == before("responses_total", code="5xx")
         return after("responses_total", code="2xx") - before("responses_total", code="2xx"), said
 
