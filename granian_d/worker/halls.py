@@ -68,20 +68,20 @@ class Halls:
             for socks, shared in _by_address(berth)
         ]
         make = choose_hall(plan.worker.engine)
-        terms = QuicTerms(
-            server=("", 0),
-            seat=berth.seat,
-            generation=generation,
-            key=berth.key,
-            credentials=credentials_of(plan.tls, contexts.material),
-            handshake_timeout_s=plan.tls.handshake_timeout_s,
-            retry_above=plan.quic.retry_above,
-            early_data=plan.quic.early_data,
-            idle_timeout_s=plan.quic.idle_timeout_s,
-        )
+        credentials = credentials_of(plan.tls, contexts.material)
         for one in self._sockets:
-            own = terms._replace(server=one.address)
-            one.hall = make(one, own, service, plan.worker.limits, deadlines.clock)
+            terms = QuicTerms(
+                seat=berth.seat,
+                generation=generation,
+                server=one.address,
+                key=berth.key,
+                credentials=credentials,
+                handshake_timeout_s=plan.tls.handshake_timeout_s,
+                retry_above=plan.quic.retry_above,
+                early_data=plan.quic.early_data,
+                idle_timeout_s=plan.quic.idle_timeout_s,
+            )
+            one.hall = make(one, terms, service, plan.worker.limits, deadlines.clock)
 
     def join(self, streams: Connections) -> Connections:
         """The connections of the halls together with those that have a socket each."""

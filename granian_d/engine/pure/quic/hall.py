@@ -62,7 +62,6 @@ class QuicHall:
         "_allowance",
         "_clock",
         "_fruitless",
-        "_greeting",
         "_issuer",
         "_leave",
         "_limits",
@@ -120,9 +119,10 @@ class QuicHall:
             return
         self._working = True
         try:
-            member = self._members.get(stateless.destination_of(datagram))
+            destination = stateless.destination_of(datagram)
+            member = self._members.get(destination)
             if member is None:
-                self._greet(path, datagram, now)
+                self._greet(path, datagram, destination, now)
             elif isinstance(member, Guest):
                 self._do(member, member.receive, path, datagram, now)
             else:
@@ -206,8 +206,7 @@ class QuicHall:
 
     # --- datagrams of no connection ------------------------------
 
-    def _greet(self, path: Path, datagram: bytes, now: float) -> None:
-        destination = stateless.destination_of(datagram)
+    def _greet(self, path: Path, datagram: bytes, destination: bytes, now: float) -> None:
         seat = self._issuer.seat_of(destination)
         if seat is not None and seat != self._terms.seat:
             self.wire.relay(seat, path, datagram)
